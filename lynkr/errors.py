@@ -1,0 +1,216 @@
+"""Every error lynkr raises on purpose.
+
+::
+
+    LynkrError                     status_hint, retryable, kind
+    ├ ConfigError                  settings are wrong; start-up only
+    ├ WireError
+    │ ├ ClientWireError            400, names the field
+    │ └ UpstreamWireError          502, retryable
+    ├ RoutingError                 503, no target can serve the request
+    │ └ CapabilityError            400, every configured target lacks what the request needs
+    ├ UpstreamError                502
+    │ ├ UpstreamRefused            4xx: credentials, unknown model, or the caller's own fault
+    │ ├ UpstreamBusy               429, 503, 529; retry_after in seconds
+    │ ├ UpstreamFailed             other 5xx, or an error event inside a 200 stream
+    │ ├ UpstreamUnreachable        no connection, or it broke
+    │ ├ UpstreamTimeout            504
+    │ └ CircuitOpen                503, nothing was sent
+    ├ AllTargetsFailed             also an ExceptionGroup: one error per attempt, in order
+    └ GatewayClosed                503, the gateway is draining or was closed
+
+They split by whose fault it was.  Only `lynkr.wire` renders them for clients.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar, Self
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class LynkrError(Exception):
+    """Base of every error lynkr raises on purpose.
+
+    `status_hint` is the HTTP status a server should answer with, `retryable`
+    whether sending the same request again may succeed, `kind` a dialect-free
+    word that codecs map to their own error type.
+    """
+
+    status_hint: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    kind: ClassVar[str] = "internal"
+
+
+class ConfigError(LynkrError):
+    """The settings are wrong; raised at start-up, never per request."""
+
+    kind = "config"
+
+
+class WireError(LynkrError):
+    """Bytes do not follow the wire format."""
+
+
+class ClientWireError(WireError):
+    """The caller's request is malformed; *field* is its path in the caller's own body."""
+
+    status_hint = 400
+    kind = "invalid_request"
+
+    def __init__(self, message: str, *, field: str | None = None, status: int = 400) -> None:
+        super().__init__(message if field is None else f"{field}: {message}")
+        self.field = field
+        self.status = status
+
+
+class UpstreamWireError(WireError):
+    """The provider's answer is malformed or its stream was cut short."""
+
+    status_hint = 502
+    retryable = True
+    kind = "upstream"
+
+
+class RoutingError(LynkrError):
+    """No target can serve this request."""
+
+    status_hint = 503
+    kind = "unavailable"
+
+
+class CapabilityError(RoutingError):
+    """Every configured target lacks something the request needs; nothing was sent."""
+
+    status_hint = 400
+    kind = "invalid_request"
+
+
+class UpstreamError(LynkrError):
+    """The provider answered with an error, or not at all.
+
+    *target* is `provider:model`.  *body*, *headers* and *wire_format* are the
+    provider's own answer, kept so that a client of the same dialect gets it
+    unmodified (clients match on its wording).
+    """
+
+    status_hint = 502
+    kind = "upstream"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        target: str,
+        status: int | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: bytes = b"",
+        wire_format: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.target = target
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.wire_format = wire_format
+        self.retry_after = retry_after
+
+
+class UpstreamRefused(UpstreamError):
+    """A 4xx other than 408, 409 and 429: sending it again unchanged will not help.
+
+    `is_callers_fault` is true for 400, 413 and 422, which every other target
+    of the same dialect would refuse too.  `is_context_overflow` marks the one
+    400 that a target with a larger window may serve.
+    """
+
+    kind = "refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        target: str,
+        status: int | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: bytes = b"",
+        wire_format: str | None = None,
+        retry_after: float | None = None,
+        is_context_overflow: bool = False,
+    ) -> None:
+        super().__init__(
+            message,
+            target=target,
+            status=status,
+            headers=headers,
+            body=body,
+            wire_format=wire_format,
+            retry_after=retry_after,
+        )
+        self.is_context_overflow = is_context_overflow
+
+    @property
+    def is_callers_fault(self) -> bool:
+        return self.status in (400, 413, 422) and not self.is_context_overflow
+
+
+class UpstreamBusy(UpstreamError):
+    """429, 503 or 529; *retry_after* is in seconds, None when the provider gave no hint."""
+
+    status_hint = 429
+    retryable = True
+    kind = "busy"
+
+
+class UpstreamFailed(UpstreamError):
+    """Another 5xx, or an error event inside a stream that began with 200."""
+
+    status_hint = 502
+    retryable = True
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection could be made, or it broke before the answer was whole."""
+
+    status_hint = 502
+    retryable = True
+    kind = "unreachable"
+
+
+class UpstreamTimeout(UpstreamError):
+    """Connect, first-byte, idle or total time ran out."""
+
+    status_hint = 504
+    retryable = True
+    kind = "timeout"
+
+
+class CircuitOpen(UpstreamError):
+    """The breaker refused the attempt; nothing was sent.  *retry_after* is in seconds."""
+
+    status_hint = 503
+    kind = "unavailable"
+
+
+class AllTargetsFailed(ExceptionGroup[LynkrError], LynkrError):
+    """Every candidate failed; `.exceptions` holds one error per attempt, in order."""
+
+    status_hint = 502
+    kind = "upstream"
+
+    def derive(self, excs: Sequence[LynkrError], /) -> Self:  # type: ignore[override]  # reason: the group is of LynkrError only
+        return type(self)(self.message, excs)
+
+    @property
+    def last(self) -> LynkrError:
+        """The error a client should see: the last attempt's."""
+        error = self.exceptions[-1]
+        return error.last if isinstance(error, AllTargetsFailed) else error  # type: ignore[return-value]  # reason: members are LynkrErrors
+
+
+class GatewayClosed(LynkrError):
+    """The gateway is draining or was closed."""
+
+    status_hint = 503
+    kind = "unavailable"

@@ -1,0 +1,67 @@
+"""What messages mean: frozen values, no JSON, no I/O."""
+
+from lynkr.model.content import (
+    Foreign,
+    Image,
+    ImageSource,
+    Opaque,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from lynkr.model.events import Event, Finish, PartDelta, PartEnd, PartStart, Start
+from lynkr.model.extras import NO_EXTRAS, Extras, Json, Loss, WireFormat
+from lynkr.model.request import (
+    ForeignTool,
+    Message,
+    OutputFormat,
+    OutputKind,
+    ReasoningOptions,
+    Request,
+    Role,
+    Sampling,
+    ToolChoice,
+    ToolMode,
+    ToolSpec,
+)
+from lynkr.model.response import NO_USAGE, Response, StopReason, Usage
+
+__all__ = [
+    "NO_EXTRAS",
+    "NO_USAGE",
+    "Event",
+    "Extras",
+    "Finish",
+    "Foreign",
+    "ForeignTool",
+    "Image",
+    "ImageSource",
+    "Json",
+    "Loss",
+    "Message",
+    "Opaque",
+    "OutputFormat",
+    "OutputKind",
+    "Part",
+    "PartDelta",
+    "PartEnd",
+    "PartStart",
+    "Reasoning",
+    "ReasoningOptions",
+    "Request",
+    "Response",
+    "Role",
+    "Sampling",
+    "Start",
+    "StopReason",
+    "Text",
+    "ToolCall",
+    "ToolChoice",
+    "ToolMode",
+    "ToolResult",
+    "ToolSpec",
+    "Usage",
+    "WireFormat",
+]

@@ -1,0 +1,115 @@
+"""Provider = codec + auth + endpoint + profile, over a transport."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from attrs import field, frozen
+
+from lynkr.routing.decision import Profile
+from lynkr.service import Call, Reply
+from lynkr.wire.base import Codec
+
+
+@frozen
+class Timeouts:
+    """Seconds; None waits for ever (only ever for *total* of a stream).
+
+    *first_byte* runs from the request's last byte to the answer's status line,
+    *idle* between two chunks of the body.
+    """
+
+    connect: float = 10.0
+    first_byte: float = 300.0
+    idle: float = 120.0
+    total: float | None = 900.0
+
+
+@frozen
+class HTTPRequest:
+    """*headers* names are lower case."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    timeouts: Timeouts = Timeouts()
+
+
+class HTTPResponse(Protocol):
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, content-decoded, unbuffered.
+
+        Raises:
+            TransportTimeout: *idle* or *total* ran out.
+            TransportError: the connection broke before the body was whole.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """The one seam that touches the network."""
+
+    def send(self, request: HTTPRequest, /) -> AbstractAsyncContextManager[HTTPResponse]:
+        """Leaving the context closes the connection, or returns it to the pool if the body was read.
+
+        Raises:
+            TransportTimeout: *connect* or *first_byte* ran out.
+            TransportError: no connection, or it broke.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class TransportError(Exception):
+    """The network failed; providers turn it into an `UpstreamError` that names the target."""
+
+
+class TransportTimeout(TransportError):
+    """A timeout ran out; *phase* is ``connect``, ``first_byte``, ``idle`` or ``total``."""
+
+    def __init__(self, phase: str, seconds: float) -> None:
+        super().__init__(
+            f"no {phase} within {seconds:g} s" if phase != "total" else f"not done within {seconds:g} s"
+        )
+        self.phase = phase
+
+
+class Auth(Protocol):
+    def sign(self, request: HTTPRequest, /) -> HTTPRequest:
+        """The request with credentials added."""
+        ...
+
+
+class Endpoint(Protocol):
+    def url(self, model: str, /, *, stream: bool) -> str: ...
+
+
+class Provider(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def codec(self) -> Codec: ...
+
+    def profile(self, model: str, /) -> Profile: ...
+
+    async def send(self, call: Call, /) -> Reply:
+        """Send one attempt and return once the answer's first part is there ("primed").
+
+        Raises:
+            UpstreamError: with `target` set; nothing of the answer was shown to anybody.
+            UpstreamWireError: the answer is not the dialect's.
+        """
+        ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,38 @@
+"""The routing protocols.  All pure: no clock, no randomness, no I/O."""
+
+from typing import Protocol
+
+from lynkr.model import Request
+from lynkr.routing.decision import Decision, Snapshot, Step, Target, Tier
+from lynkr.routing.features import Features
+
+
+class Scorer(Protocol):
+    def __call__(self, features: Features, /) -> Step:
+        """An opinion about difficulty: a `Step` whose score is in [0, 1], or None to abstain."""
+        ...
+
+
+class TierPolicy(Protocol):
+    def __call__(self, features: Features, scores: tuple[Step, ...], /) -> tuple[Tier, Step]:
+        """Scores in, tier out; the step's name is ``tier`` and its score the combined difficulty."""
+        ...
+
+
+class TargetRule(Protocol):
+    def __call__(
+        self, targets: tuple[Target, ...], features: Features, snapshot: Snapshot, /
+    ) -> tuple[tuple[Target, ...], Step]:
+        """Keep, drop or reorder targets; never invent one."""
+        ...
+
+
+class TierRouter(Protocol):
+    def route(self, request: Request, snapshot: Snapshot, /) -> Decision:
+        """Equal arguments, equal decision.
+
+        Raises:
+            CapabilityError: no configured target can serve such a request.
+            RoutingError: no target is left.
+        """
+        ...

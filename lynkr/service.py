@@ -1,0 +1,141 @@
+"""A service answers calls; a layer wraps a service."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, Self, TypeAlias
+
+from attrs import define, field, frozen
+
+from lynkr.model import NO_USAGE, Event, Loss, Request, StopReason, Usage, WireFormat
+from lynkr.resilience.outcome import Outcome
+from lynkr.routing.decision import Target
+from lynkr.wire.json_body import JsonBody
+
+
+@frozen
+class RawBody:
+    """The client's own bytes, kept so that a same-format upstream gets them untouched."""
+
+    format: WireFormat
+    body: JsonBody
+
+
+@define
+class Attempt:
+    """One try at one target.  *started* is in Unix seconds, *seconds* its length so far.
+
+    *status* is the provider's HTTP status, None when nothing was sent or no
+    answer came.  *error* is the error's class name, *detail* its message.
+    """
+
+    target: Target
+    started: float
+    seconds: float = 0.0
+    status: int | None = None
+    outcome: Outcome = Outcome.IGNORED
+    error: str | None = None
+    detail: str | None = None
+
+
+@define
+class Journal:
+    """What happened while a request was served.  One owner: the gateway; layers append to it."""
+
+    attempts: list[Attempt] = field(factory=list[Attempt])
+
+
+@define
+class Tally:
+    """What a reply's stream has told so far; whole once `complete`.
+
+    Filled in by the provider while the stream is read, on the translated and
+    on the passthrough path alike.  *usage* is the latest known, partial until
+    `complete`.  *tap_error* says that passthrough bytes could not be
+    understood; the stream itself was not harmed.
+    """
+
+    id: str | None = None
+    model: str | None = None
+    usage: Usage = NO_USAGE
+    stop_reason: StopReason | None = None
+    first_event_at: float | None = None
+    complete: bool = False
+    tap_error: str | None = None
+
+
+@frozen
+class Call:
+    """One request on its way to *target*; *alternatives* are tried in order if that fails.
+
+    Context rides here, never inside the body.  *deadline* is in the gateway's
+    monotonic clock, in seconds.  *headers* are the client's end-to-end headers that its dialect
+    says to forward (names in lower case); never credentials.
+    """
+
+    request: Request
+    target: Target
+    alternatives: tuple[Target, ...] = ()
+    raw: RawBody | None = None
+    deadline: float | None = None
+    session: str | None = None
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+    journal: Journal = field(factory=Journal, eq=False, repr=False)
+
+
+class EventStream(Protocol):
+    """Events of one reply.  The one who holds it closes it, also when iteration failed."""
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> Event: ...
+
+    async def aclose(self) -> None: ...
+
+
+class ByteStream(Protocol):
+    """Bytes of one reply, in the client's own dialect.  Closed by its holder."""
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
+@frozen
+class Reply:
+    """An answer that has already produced its first part.
+
+    A failure before that is an exception from the service; one after it is an
+    exception from iterating.  So layers treat streaming and whole answers alike.
+
+    Exactly one of *events* (translated) and *raw* (same dialect, the
+    provider's own bytes) is to be read, and closing that one releases
+    everything: *raw* is None when bytes cannot go through untouched, *events*
+    is None when they can.  *headers* are the provider's end-to-end response headers, in lower case.
+    *content_type* is that of *raw*.
+    """
+
+    target: Target
+    tally: Tally
+    events: EventStream | None = None
+    raw: ByteStream | None = None
+    status: int = 200
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+    losses: tuple[Loss, ...] = ()
+
+    async def aclose(self) -> None:
+        """Release the upstream connection; idempotent."""
+        for stream in (self.events, self.raw):
+            if stream is not None:
+                await stream.aclose()
+
+
+Service: TypeAlias = Callable[[Call], Awaitable[Reply]]
+Layer: TypeAlias = Callable[[Service], Service]
+
+
+def stack(service: Service, *layers: Layer) -> Service:
+    """Wrap *service*; the first layer is outermost and sees the call first."""
+    for layer in reversed(layers):
+        service = layer(service)
+    return service

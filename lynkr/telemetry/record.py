@@ -1,0 +1,130 @@
+"""What is written down about a request: one record, one row per attempt."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+from lynkr.model import NO_USAGE, Loss, Usage, WireFormat
+from lynkr.resilience.outcome import Outcome
+from lynkr.routing.decision import Step, Target, Tier
+
+
+class Ending(StrEnum):
+    """How a request ended, as its client saw it."""
+
+    OK = "ok"
+    FAILED = "failed"  # an error status, or a stream that ended in an error event
+    CANCELLED = "cancelled"  # the client left
+
+
+@frozen
+class AttemptRecord:
+    """One try at one target.  *started* in Unix seconds; *cost_microusd* None when unknown."""
+
+    target: Target
+    started: float
+    seconds: float
+    status: int | None
+    outcome: Outcome
+    error: str | None = None
+    detail: str | None = None
+
+
+@frozen
+class Cost:
+    """What a request cost and what the same tokens would have cost on the flagship.
+
+    Money in micro-USD; None is unknown, which is not free.  *baseline* is the
+    flagship's name, *price_version* names the price snapshot both figures came from.
+    """
+
+    cost_microusd: int | None = None
+    baseline_microusd: int | None = None
+    baseline: str | None = None
+    price_version: str | None = None
+
+    @property
+    def saved_microusd(self) -> int | None:
+        """Baseline minus cost; negative when routing cost more; None when either is unknown."""
+        if self.cost_microusd is None or self.baseline_microusd is None:
+            return None
+        return self.baseline_microusd - self.cost_microusd
+
+
+@frozen
+class Record:
+    """One request, written once, when its last byte left.
+
+    *at* is when it arrived, in Unix seconds.  *tier* is the routed tier, None
+    when the client named a target itself; *served_tier* the tier the serving
+    target was taken from.  *target* is None when nothing was served.  *status*
+    is the HTTP status the client got.  *error* is an error class name.
+    *seconds_to_first_event* is None when no event came.  *prompt* and *answer*
+    are None unless the owner turned text recording on.
+    """
+
+    id: str
+    at: float
+    client_format: WireFormat
+    requested_model: str
+    stream: bool
+    ending: Ending
+    status: int
+    tier: Tier | None = None
+    served_tier: Tier | None = None
+    score: float | None = None
+    reason: str | None = None
+    trace: tuple[Step, ...] = ()
+    session: str | None = None
+    target: Target | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+    usage: Usage = NO_USAGE
+    cost: Cost = Cost()
+    seconds: float = 0.0
+    seconds_to_first_event: float | None = None
+    error: str | None = None
+    losses: tuple[Loss, ...] = ()
+    prompt: str | None = field(default=None, repr=False)
+    answer: str | None = field(default=None, repr=False)
+
+
+@frozen
+class Query:
+    """Which records; newest first.  *since* inclusive and *until* exclusive, in Unix seconds.
+
+    Every filter is applied before *limit*.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    tier: Tier | None = None
+    provider: str | None = None
+    session: str | None = None
+    id: str | None = None
+    errors_only: bool = False
+    limit: int | None = 1000
+
+
+@frozen
+class Totals:
+    """Sums over a window.
+
+    A sum leaves unknown values out and says how many it left out: `unpriced`
+    requests have no known cost, `unmeasured` no known token usage.
+    """
+
+    requests: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_microusd: int = 0
+    baseline_microusd: int = 0
+    saved_microusd: int = 0
+    unpriced: int = 0
+    unmeasured: int = 0
+    by_tier: Mapping[str, int] = field(factory=lambda: MappingProxyType({}))

@@ -1,0 +1,112 @@
+"""What a wire format must be able to do.  Sans-IO: bytes in, values out."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from attrs import field, frozen
+
+from lynkr.model import Event, Json, Loss, Request, Response, WireFormat
+
+
+@frozen
+class Encoded:
+    """A body ready for `lynkr.wire.json_body.dump`, and what it could not carry.
+
+    *headers* are request headers that belong to fields of the body (such as
+    `anthropic-beta` for a beta field); they travel together.
+    """
+
+    body: Mapping[str, Json]
+    losses: tuple[Loss, ...] = ()
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+
+
+@frozen
+class EncodedError:
+    """An error in a dialect's own envelope."""
+
+    status: int
+    body: Mapping[str, Json]
+
+
+class EventDecoder(Protocol):
+    """One stream's bytes to events.  One instance serves one stream."""
+
+    def feed(self, data: bytes, /) -> Iterable[Event]:
+        """Events completed by *data*, which may be cut anywhere.
+
+        Raises:
+            UpstreamWireError: the bytes are not this format's.
+            UpstreamFailed, UpstreamBusy, UpstreamRefused: the stream carried an
+                error event; `target` is left empty for the provider to fill in.
+        """
+        ...
+
+    def close(self) -> Iterable[Event]:
+        """Signal end of input.
+
+        Raises:
+            UpstreamWireError: the stream stopped before `Finish`.
+        """
+        ...
+
+
+class EventEncoder(Protocol):
+    """One stream's events to bytes.  One instance serves one stream.
+
+    After the stream, `losses` lists what could not be carried.
+    """
+
+    @property
+    def losses(self) -> tuple[Loss, ...]: ...
+
+    def encode(self, event: Event, /) -> bytes: ...
+
+    def encode_error(self, error: BaseException, /) -> bytes:
+        """The dialect's terminal error event; ends the stream."""
+        ...
+
+    def ping(self) -> bytes:
+        """Bytes that keep the connection alive and mean nothing, valid between any two events."""
+        ...
+
+    def close(self) -> bytes:
+        """What the dialect writes after the last event, such as ``data: [DONE]``."""
+        ...
+
+
+class Codec(Protocol):
+    """One dialect, both directions, whole and streaming.
+
+    Decoders of client input raise `ClientWireError` naming the field; decoders
+    of provider output raise `UpstreamWireError`.  `decode` of a request keeps
+    unknown fields in `Extras`; encoders report what they drop as `Loss`.
+    """
+
+    @property
+    def format(self) -> WireFormat: ...
+
+    @property
+    def stream_media_type(self) -> str: ...
+
+    def decode_request(self, body: Mapping[str, Json], /) -> Request: ...
+
+    def encode_request(self, request: Request, /) -> Encoded: ...
+
+    def decode_response(self, body: Mapping[str, Json], /) -> Response: ...
+
+    def encode_response(self, response: Response, /) -> Encoded: ...
+
+    def decode_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, /, *, target: str
+    ) -> Exception:
+        """The `UpstreamError` a provider's non-2xx answer means.  Header names are lower case."""
+        ...
+
+    def encode_error(self, error: BaseException, /) -> EncodedError: ...
+
+    def event_decoder(self) -> EventDecoder: ...
+
+    def event_encoder(self, request: Request | None = None, /) -> EventEncoder:
+        """*request* is the client's, where its own options shape the stream (include_usage)."""
+        ...

@@ -1,0 +1,114 @@
+"""Server-sent events: bytes to frames, cut anywhere.
+
+Follows the WHATWG HTML standard, section 9.2.6 "Interpreting an event stream"
+(read 2026-11): lines end in CR LF, LF or CR; a blank line dispatches; a line
+that starts with a colon is a comment; one space after the colon is dropped.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from attrs import frozen
+
+from lynkr.errors import UpstreamWireError
+
+MAX_FRAME_BYTES: Final = 32 * 1024 * 1024
+
+
+@frozen
+class Frame:
+    """One dispatched event; *event* is empty when the stream did not name it."""
+
+    event: str
+    data: str
+
+
+class FrameDecoder:
+    """Bytes to frames.  Bounded: a frame over *max_bytes* raises `UpstreamWireError`."""
+
+    def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._max = max_bytes
+        self._buffer = bytearray()
+        self._searched = 0
+        self._skip_lf = False
+        self._started = False
+        self._event = ""
+        self._data: list[str] = []
+        self._held = 0
+
+    def feed(self, data: bytes, /) -> Iterator[Frame]:
+        """Frames completed by *data*.
+
+        Raises:
+            UpstreamWireError: a line is not UTF-8, or a frame is too large.
+        """
+        self._buffer += data
+        for line in self._lines():
+            frame = self._take(line)
+            if frame is not None:
+                yield frame
+        if len(self._buffer) + self._held > self._max:
+            raise UpstreamWireError(f"an event of the stream is larger than {self._max} bytes")
+
+    def close(self) -> bool:
+        """Whether the stream ended between two frames (the standard drops an unfinished one)."""
+        return not self._buffer and not self._data
+
+    def _lines(self) -> Iterator[bytes]:
+        buffer, start = self._buffer, 0
+        if self._skip_lf and buffer:
+            self._skip_lf = False
+            if buffer[0] == 0x0A:
+                start = 1
+        # CR alone ends a line too, so both marks are looked for; CR is rare, so the search for it is
+        # made once per feed and skipped where there is none.
+        has_cr = buffer.find(b"\r", max(self._searched, start)) != -1
+        search = max(self._searched, start)
+        lines: list[bytes] = []
+        while True:
+            lf = buffer.find(b"\n", search)
+            cr = buffer.find(b"\r", search, lf if lf != -1 else len(buffer)) if has_cr else -1
+            end = cr if cr != -1 else lf
+            if end == -1:
+                break
+            lines.append(bytes(buffer[start:end]))
+            start = end + 1
+            if end == cr:
+                if start == len(buffer):
+                    self._skip_lf = True
+                elif buffer[start] == 0x0A:
+                    start += 1
+            search = start
+        del buffer[:start]
+        self._searched = len(buffer)
+        return iter(lines)
+
+    def _take(self, line: bytes) -> Frame | None:
+        if not self._started:
+            self._started = True
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line:
+            if not self._data:
+                self._event = ""
+                return None
+            frame = Frame(self._event, "\n".join(self._data))
+            self._event, self._data, self._held = "", [], 0
+            return frame
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UpstreamWireError("the event stream is not UTF-8") from error
+        name, _, value = text.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+            self._held += len(line)
+        elif name == "event":
+            self._event = value
+        return None
+
+
+def encode_frame(data: bytes, event: str = "") -> bytes:
+    """One frame; *data* must not hold line breaks (compact JSON does not)."""
+    head = f"event: {event}\n".encode() if event else b""
+    return b"%bdata: %b\n\n" % (head, data)

@@ -1,0 +1,17 @@
+"""Shared fixtures: both event loops, Hypothesis profiles."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_RELAXED = (HealthCheck.too_slow, HealthCheck.data_too_large)
+settings.register_profile("quick", max_examples=50, deadline=None, suppress_health_check=_RELAXED, derandomize=True)
+settings.register_profile("deep", max_examples=2_000, deadline=None, suppress_health_check=_RELAXED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Library code runs on both loops, so its tests do."""
+    return str(request.param)

@@ -13,6 +13,7 @@ from lynkr.model.content import (
 )
 from lynkr.model.events import Event, Finish, PartDelta, PartEnd, PartStart, Start
 from lynkr.model.extras import NO_EXTRAS, Extras, Json, Loss, WireFormat
+from lynkr.model.fold import Folder, fold, unfold
 from lynkr.model.request import (
     ForeignTool,
     Message,
@@ -34,6 +35,7 @@ __all__ = [
     "Event",
     "Extras",
     "Finish",
+    "Folder",
     "Foreign",
     "ForeignTool",
     "Image",
@@ -64,4 +66,6 @@ __all__ = [
     "ToolSpec",
     "Usage",
     "WireFormat",
+    "fold",
+    "unfold",
 ]

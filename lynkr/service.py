@@ -68,7 +68,8 @@ class Call:
 
     Context rides here, never inside the body.  *deadline* is in the gateway's
     monotonic clock, in seconds.  *headers* are the client's end-to-end headers that its dialect
-    says to forward (names in lower case); never credentials.
+    says to forward (names in lower case); never credentials.  *observer* is
+    shown each event, on the passthrough path too.
     """
 
     request: Request
@@ -78,6 +79,7 @@ class Call:
     deadline: float | None = None
     session: str | None = None
     headers: Mapping[str, str] = field(factory=dict[str, str])
+    observer: Callable[[Event], None] | None = field(default=None, eq=False, repr=False)
     journal: Journal = field(factory=Journal, eq=False, repr=False)
 
 
@@ -121,6 +123,7 @@ class Reply:
     raw: ByteStream | None = None
     status: int = 200
     headers: Mapping[str, str] = field(factory=dict[str, str])
+    content_type: str = "application/json"
     losses: tuple[Loss, ...] = ()
 
     async def aclose(self) -> None:

@@ -15,6 +15,7 @@
     │ ├ UpstreamFailed             other 5xx, or an error event inside a 200 stream
     │ ├ UpstreamUnreachable        no connection, or it broke
     │ ├ UpstreamTimeout            504
+    │ │ └ DeadlineExceeded         504, the request's own time ran out: nobody's fault
     │ └ CircuitOpen                503, nothing was sent
     ├ AllTargetsFailed             also an ExceptionGroup: one error per attempt, in order
     └ GatewayClosed                503, the gateway is draining or was closed
@@ -184,6 +185,15 @@ class UpstreamTimeout(UpstreamError):
     status_hint = 504
     retryable = True
     kind = "timeout"
+
+
+class DeadlineExceeded(UpstreamTimeout):
+    """The request's own deadline passed before *target* had a fair chance to answer.
+
+    Says nothing about the provider, so it moves no breaker and is not retried.
+    """
+
+    retryable = False
 
 
 class CircuitOpen(UpstreamError):

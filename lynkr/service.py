@@ -66,7 +66,9 @@ class Tally:
 class Call:
     """One request on its way to *target*; *alternatives* are tried in order if that fails.
 
-    Context rides here, never inside the body.  *deadline* is in the gateway's
+    Context rides here, never inside the body.  *forced* asks the breaker to let
+    it through whatever its state: the last usable target is never shut out.
+    *deadline* is in the gateway's
     monotonic clock, in seconds.  *headers* are the client's end-to-end headers that its dialect
     says to forward (names in lower case); never credentials.  *observer* is
     shown each event, on the passthrough path too.
@@ -81,6 +83,7 @@ class Call:
     headers: Mapping[str, str] = field(factory=dict[str, str])
     observer: Callable[[Event], None] | None = field(default=None, eq=False, repr=False)
     journal: Journal = field(factory=Journal, eq=False, repr=False)
+    forced: bool = False
 
 
 class EventStream(Protocol):

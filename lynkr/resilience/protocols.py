@@ -13,18 +13,30 @@ class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
+    FORCED_OPEN = "forced_open"  # by the operator: refuses everything
+    DISABLED = "disabled"  # by the operator: lets everything through, counts nothing
+    METRICS_ONLY = "metrics_only"  # by the operator: counts, never opens
 
 
 @frozen
 class Permit:
-    """Leave to send once.  *generation* lets the breaker ignore verdicts from an earlier era."""
+    """Leave to send once.  *generation* lets the breaker ignore verdicts from an earlier era.
+
+    *probe* numbers the probes of a half-open breaker from 1; 0 is no probe.
+    """
 
     generation: int
+    probe: int = 0
 
 
 @frozen
 class BreakerStatus:
-    """A breaker's state as data.  *next_attempt* is when an open one will let a probe through."""
+    """A breaker's state as data.
+
+    *successes* and *failures* are those of its last window, *rejected* the
+    calls refused since it last left `CLOSED`.  *changed* is when the state last
+    changed, *next_attempt* when an open one will let a probe through.
+    """
 
     name: str
     state: BreakerState

@@ -1,0 +1,86 @@
+"""Every breaker of a gateway, by key."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from attrs import field, frozen
+from attrs.validators import ge
+
+from lynkr.resilience.breaker import BreakerConfig, WindowBreaker
+from lynkr.resilience.protocols import BreakerState, BreakerStatus, CircuitBreaker
+
+_SHUT: Final = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
+
+
+class BreakerRegistry(Protocol):
+    """Breakers by key; `lynkr.layers.breaker` uses `str(target)`, which is ``provider:model``.
+
+    Keys never come from a client's own words: a breaker per tenant would let a
+    caller make thousands, and one caller's bad luck is not another's.
+    """
+
+    def breaker(self, key: str, /) -> CircuitBreaker:
+        """The breaker of *key*, made on first use."""
+        ...
+
+    def statuses(self, now: float, /) -> tuple[BreakerStatus, ...]:
+        """The state of every breaker that has been asked for a permit, by name."""
+        ...
+
+    def force(self, key: str, state: BreakerState, now: float, /) -> None:
+        """Set a breaker's state by hand; `CLOSED` resets it.
+
+        Raises:
+            ValueError: *state* is `OPEN` or `HALF_OPEN`.
+        """
+        ...
+
+
+def shut(statuses: Iterable[BreakerStatus]) -> frozenset[str]:
+    """The names of breakers that refuse calls now; what a router leaves out.
+
+    A half-open one is not among them, or nothing would ever probe it.
+    """
+    return frozenset(status.name for status in statuses if status.state in _SHUT)
+
+
+@frozen
+class MemoryBreakers:
+    """A `BreakerRegistry` of one process.
+
+    Holds at most *max_keys* breakers; beyond that the least recently used
+    closed one is forgotten (its state is what a new one begins with anyway),
+    and only if all are open or forced the least recently used of those.
+    """
+
+    config: BreakerConfig = BreakerConfig()
+    max_keys: int = field(default=1024, validator=ge(1))
+    _breakers: OrderedDict[str, WindowBreaker] = field(factory=OrderedDict, init=False, eq=False, repr=False)
+
+    def breaker(self, key: str, /) -> WindowBreaker:
+        found = self._breakers.get(key)
+        if found is not None:
+            self._breakers.move_to_end(key)
+            return found
+        if len(self._breakers) >= self.max_keys:
+            self._forget_one()
+        made = self._breakers[key] = WindowBreaker(key, self.config)
+        return made
+
+    def statuses(self, now: float, /) -> tuple[BreakerStatus, ...]:
+        return tuple(
+            self._breakers[key].status(now)
+            for key in sorted(self._breakers)
+            if self._breakers[key].data.changed is not None
+        )
+
+    def force(self, key: str, state: BreakerState, now: float, /) -> None:
+        self.breaker(key).force(state, now)
+
+    def _forget_one(self) -> None:
+        for key, breaker in self._breakers.items():
+            if breaker.data.state is BreakerState.CLOSED:
+                del self._breakers[key]
+                return
+        self._breakers.popitem(last=False)

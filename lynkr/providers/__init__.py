@@ -1,1 +1,1 @@
-""""""
+"""Providers: a dialect, credentials, an endpoint and a profile, over one transport."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import field, frozen
 
@@ -61,6 +61,10 @@ class Transport(Protocol):
     def send(self, request: HTTPRequest, /) -> AbstractAsyncContextManager[HTTPResponse]:
         """Leaving the context closes the connection, or returns it to the pool if the body was read.
 
+        The context may be left by another task than the one that entered it,
+        and also while that one reads: an implementation keeps no cancel scope
+        open in between.
+
         Raises:
             TransportTimeout: *connect* or *first_byte* ran out.
             TransportError: no connection, or it broke.
@@ -74,7 +78,7 @@ class TransportError(Exception):
     """The network failed; providers turn it into an `UpstreamError` that names the target."""
 
 
-class TransportTimeout(TransportError):
+class TransportTimeout(TransportError):  # noqa: N818  # it says what happened, as UpstreamTimeout does
     """A timeout ran out; *phase* is ``connect``, ``first_byte``, ``idle`` or ``total``."""
 
     def __init__(self, phase: str, seconds: float) -> None:
@@ -113,3 +117,16 @@ class Provider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """What a provider may offer besides: the provider's own count of a request's input tokens."""
+
+    async def count_tokens(self, call: Call, /) -> int | None:
+        """Input tokens of *call*'s request at its target; None where the provider does not count.
+
+        Raises:
+            UpstreamError, UpstreamWireError: as `Provider.send`.
+        """
+        ...

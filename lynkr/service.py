@@ -50,7 +50,10 @@ class Tally:
     Filled in by the provider while the stream is read, on the translated and
     on the passthrough path alike.  *usage* is the latest known, partial until
     `complete`.  *tap_error* says that passthrough bytes could not be
-    understood; the stream itself was not harmed.
+    understood; the stream itself was not harmed.  *error_sent* says that
+    passthrough bytes already handed on end in the provider's own error event:
+    the iteration then raises that error, and no second error event is to be
+    written.
     """
 
     id: str | None = None
@@ -60,6 +63,7 @@ class Tally:
     first_event_at: float | None = None
     complete: bool = False
     tap_error: str | None = None
+    error_sent: bool = False
 
 
 @frozen

@@ -1,1 +1,94 @@
-""""""
+"""What lynkr is tested with, published for those who build on it.
+
+`strategies` and `laws` (extra ``testing``) check a codec or a router of yours
+against the laws lynkr's own obey; `simulator` is an upstream on the loopback
+interface that speaks two dialects and fails on demand.  Importing this package
+loads none of them: a name loads its module when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lynkr.testing.laws import (
+        assert_body_law,
+        assert_chunking_law,
+        assert_cut_stream_raises,
+        assert_fold_law,
+        assert_losses_honest,
+        assert_response_body_law,
+        assert_response_losses_honest,
+        assert_response_round_trip,
+        assert_round_trip,
+        assert_stream_round_trip,
+        assert_tool_arguments_exact,
+        check_router_laws,
+        differences,
+    )
+    from lynkr.testing.simulator import Simulator, SimulatorServer
+    from lynkr.testing.strategies import (
+        chunkings,
+        conversations,
+        decisions,
+        event_streams,
+        extras,
+        json_values,
+        messages,
+        parts,
+        request_bodies,
+        requests,
+        response_bodies,
+        responses,
+        snapshots,
+        targets,
+        tool_calls,
+        tool_specs,
+        usages,
+    )
+
+__all__ = [
+    "Simulator",
+    "SimulatorServer",
+    "assert_body_law",
+    "assert_chunking_law",
+    "assert_cut_stream_raises",
+    "assert_fold_law",
+    "assert_losses_honest",
+    "assert_response_body_law",
+    "assert_response_losses_honest",
+    "assert_response_round_trip",
+    "assert_round_trip",
+    "assert_stream_round_trip",
+    "assert_tool_arguments_exact",
+    "check_router_laws",
+    "chunkings",
+    "conversations",
+    "decisions",
+    "differences",
+    "event_streams",
+    "extras",
+    "json_values",
+    "messages",
+    "parts",
+    "request_bodies",
+    "requests",
+    "response_bodies",
+    "responses",
+    "snapshots",
+    "targets",
+    "tool_calls",
+    "tool_specs",
+    "usages",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name.startswith("Simulator"):
+        module = "simulator"
+    elif name.startswith(("assert_", "check_")) or name == "differences":
+        module = "laws"
+    else:
+        module = "strategies"
+    return getattr(import_module(f"{__name__}.{module}"), name)

@@ -1,79 +1,93 @@
 """Send each LLM request to the cheapest model that will do it well.
 
-The names below that mean something on their own (messages, tiers, decisions,
-errors) are here at once.  Those that open sockets or files (`Gateway`,
-`SyncGateway`, `Settings`, `build_gateway`) are imported when first asked for,
-so that ``import lynkr`` costs little more than ``import attrs``.
+Every public name is imported when it is first asked for (PEP 562), so that
+``import lynkr`` costs next to nothing and touches no file, network or
+environment; type checkers see plain imports.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from lynkr.errors import (
-    AllTargetsFailed,
-    CapabilityError,
-    CircuitOpen,
-    ClientWireError,
-    ConfigError,
-    LynkrError,
-    RoutingError,
-    UpstreamBusy,
-    UpstreamError,
-    UpstreamFailed,
-    UpstreamRefused,
-    UpstreamTimeout,
-    UpstreamUnreachable,
-    UpstreamWireError,
-    WireError,
-)
-from lynkr.model import (
-    Image,
-    Loss,
-    Message,
-    Reasoning,
-    Request,
-    Response,
-    Role,
-    Sampling,
-    StopReason,
-    Text,
-    ToolCall,
-    ToolChoice,
-    ToolResult,
-    ToolSpec,
-    Usage,
-    WireFormat,
-)
-from lynkr.routing.decision import Decision, Profile, Snapshot, Step, Target, Tier
-from lynkr.secret import Secret
-
 if TYPE_CHECKING:
     from lynkr.assembly import build_gateway, build_router
-    from lynkr.gateway import Gateway, WireReply
+    from lynkr.errors import (
+        AllTargetsFailed,
+        CapabilityError,
+        CircuitOpen,
+        ClientWireError,
+        ConfigError,
+        GatewayClosed,
+        LynkrError,
+        RoutingError,
+        UpstreamBusy,
+        UpstreamError,
+        UpstreamFailed,
+        UpstreamRefused,
+        UpstreamTimeout,
+        UpstreamUnreachable,
+        UpstreamWireError,
+        WireError,
+    )
+    from lynkr.gateway import Gateway
+    from lynkr.model import (
+        Extras,
+        Image,
+        Loss,
+        Message,
+        Reasoning,
+        Request,
+        Response,
+        Role,
+        Sampling,
+        StopReason,
+        Text,
+        ToolCall,
+        ToolChoice,
+        ToolResult,
+        ToolSpec,
+        Usage,
+        WireFormat,
+    )
+    from lynkr.relay import WireReply
     from lynkr.routing import PipelineRouter
+    from lynkr.routing.decision import Decision, Profile, Snapshot, Step, Target, Tier
+    from lynkr.secret import Secret
     from lynkr.settings import Settings
     from lynkr.sync import SyncGateway
 
 __version__ = "0.1.0"
 
-_LAZY: Final = {
-    "Gateway": "lynkr.gateway",
-    "PipelineRouter": "lynkr.routing",
-    "Settings": "lynkr.settings",
-    "SyncGateway": "lynkr.sync",
-    "WireReply": "lynkr.gateway",
-    "build_gateway": "lynkr.assembly",
-    "build_router": "lynkr.assembly",
+_HOMES: Final = {
+    "lynkr.assembly": "build_gateway build_router",
+    "lynkr.errors": (
+        "AllTargetsFailed CapabilityError CircuitOpen ClientWireError ConfigError GatewayClosed "
+        "LynkrError RoutingError UpstreamBusy UpstreamError UpstreamFailed UpstreamRefused "
+        "UpstreamTimeout UpstreamUnreachable UpstreamWireError WireError "
+    ),
+    "lynkr.gateway": "Gateway",
+    "lynkr.model": (
+        "Extras Image Loss Message Reasoning Request Response Role Sampling StopReason Text "
+        "ToolCall ToolChoice ToolResult ToolSpec Usage WireFormat "
+    ),
+    "lynkr.relay": "WireReply",
+    "lynkr.routing": "PipelineRouter",
+    "lynkr.routing.decision": "Decision Profile Snapshot Step Target Tier",
+    "lynkr.secret": "Secret",
+    "lynkr.settings": "Settings",
+    "lynkr.sync": "SyncGateway",
 }
+_LAZY: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = [
+__all__ = [  # a literal, for type checkers; a test keeps it equal to the table above
     "AllTargetsFailed",
     "CapabilityError",
     "CircuitOpen",
     "ClientWireError",
     "ConfigError",
     "Decision",
+    "Extras",
     "Gateway",
+    "GatewayClosed",
     "Image",
     "Loss",
     "LynkrError",
@@ -116,11 +130,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import what does I/O only when it is asked for (PEP 562)."""
-    module = _LAZY.get(name)
-    if module is None:
+    """Import *name* from its home."""
+    home = _LAZY.get(name)
+    if home is None:
         raise AttributeError(f"module 'lynkr' has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
+    value: object = getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -1,1 +1,18 @@
-""""""
+"""Prices, what a request cost, and what it would have cost elsewhere."""
+
+from lynkr.pricing.baseline import Cost, baseline_microusd, cost_of
+from lynkr.pricing.price import FREE, Price, PriceTable, cost_microusd
+from lynkr.pricing.table import LOCAL_KINDS, SnapshotPrices, load_snapshot
+
+__all__ = [
+    "FREE",
+    "LOCAL_KINDS",
+    "Cost",
+    "Price",
+    "PriceTable",
+    "SnapshotPrices",
+    "baseline_microusd",
+    "cost_microusd",
+    "cost_of",
+    "load_snapshot",
+]

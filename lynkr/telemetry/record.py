@@ -5,10 +5,14 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from attrs import field, frozen
+from attrs.validators import ge, optional
 
 from lynkr.model import NO_USAGE, Loss, Usage, WireFormat
+from lynkr.pricing.baseline import Cost
 from lynkr.resilience.outcome import Outcome
 from lynkr.routing.decision import Step, Target, Tier
+
+__all__ = ["AttemptRecord", "Cost", "Ending", "Query", "Record", "Totals"]
 
 
 class Ending(StrEnum):
@@ -21,7 +25,12 @@ class Ending(StrEnum):
 
 @frozen
 class AttemptRecord:
-    """One try at one target.  *started* in Unix seconds; *cost_microusd* None when unknown."""
+    """One try at one target.
+
+    *started* is in Unix seconds.  *status* is None when no answer came.
+    *usage* and *cost_microusd* are this try's own, None where unknown: a try
+    that failed halfway or was cancelled may have cost something.
+    """
 
     target: Target
     started: float
@@ -30,34 +39,16 @@ class AttemptRecord:
     outcome: Outcome
     error: str | None = None
     detail: str | None = None
-
-
-@frozen
-class Cost:
-    """What a request cost and what the same tokens would have cost on the flagship.
-
-    Money in micro-USD; None is unknown, which is not free.  *baseline* is the
-    flagship's name, *price_version* names the price snapshot both figures came from.
-    """
-
+    usage: Usage = NO_USAGE
     cost_microusd: int | None = None
-    baseline_microusd: int | None = None
-    baseline: str | None = None
-    price_version: str | None = None
-
-    @property
-    def saved_microusd(self) -> int | None:
-        """Baseline minus cost; negative when routing cost more; None when either is unknown."""
-        if self.cost_microusd is None or self.baseline_microusd is None:
-            return None
-        return self.baseline_microusd - self.cost_microusd
 
 
 @frozen
 class Record:
     """One request, written once, when its last byte left.
 
-    *at* is when it arrived, in Unix seconds.  *tier* is the routed tier, None
+    *at* is when it arrived, in Unix seconds.  *client_format* is None for a
+    caller in this process.  *tier* is the routed tier, None
     when the client named a target itself; *served_tier* the tier the serving
     target was taken from.  *target* is None when nothing was served.  *status*
     is the HTTP status the client got.  *error* is an error class name.
@@ -67,7 +58,7 @@ class Record:
 
     id: str
     at: float
-    client_format: WireFormat
+    client_format: WireFormat | None
     requested_model: str
     stream: bool
     ending: Ending
@@ -92,9 +83,12 @@ class Record:
 
 @frozen
 class Query:
-    """Which records; newest first.  *since* inclusive and *until* exclusive, in Unix seconds.
+    """Which records; newest first, of equally new ones the later written first.
 
-    Every filter is applied before *limit*.
+    *since* is inclusive and *until* exclusive, in Unix seconds.  *tier* is the
+    routed tier, *provider* the one that served, *errors_only* keeps those that
+    ended in failure (a client who left is no failure).  Every filter is
+    applied before *limit*; None is no limit.
     """
 
     since: float | None = None
@@ -104,7 +98,7 @@ class Query:
     session: str | None = None
     id: str | None = None
     errors_only: bool = False
-    limit: int | None = 1000
+    limit: int | None = field(default=1000, validator=optional(ge(0)))
 
 
 @frozen
@@ -112,7 +106,11 @@ class Totals:
     """Sums over a window.
 
     A sum leaves unknown values out and says how many it left out: `unpriced`
-    requests have no known cost, `unmeasured` no known token usage.
+    requests have no known cost, `unmeasured` ones lack the count of input or
+    of output tokens.  *saved_microusd* sums the requests of which both cost
+    and baseline are known; those that cost more than the flagship count
+    against it.  *by_tier* counts requests by the name of the routed tier;
+    requests whose client named the target are in none.
     """
 
     requests: int = 0

@@ -1,9 +1,30 @@
-"""Breakers, retry policies and verdicts as pure values; every time is an argument.
+"""Breakers, retry policies and verdicts as pure values; every time is an argument."""
 
-Nothing is imported here, so that `import lynkr` stays light:
+from lynkr.resilience.breaker import BreakerConfig, WindowBreaker
+from lynkr.resilience.classify import Blame, Classifier, Verdict, outcome_of, verdict_of
+from lynkr.resilience.hints import wait_hint
+from lynkr.resilience.outcome import Outcome
+from lynkr.resilience.protocols import BreakerState, BreakerStatus, CircuitBreaker, Permit, RetryPolicy
+from lynkr.resilience.registry import BreakerRegistry, MemoryBreakers, shut
+from lynkr.resilience.retry import FullJitter
 
-- `classify`: what an error means, as one table
-- `hints`: how long a provider asks us to wait
-- `retry`: backoff
-- `breaker`, `registry`: circuit breakers and the set of them
-"""
+__all__ = [
+    "Blame",
+    "BreakerConfig",
+    "BreakerRegistry",
+    "BreakerState",
+    "BreakerStatus",
+    "CircuitBreaker",
+    "Classifier",
+    "FullJitter",
+    "MemoryBreakers",
+    "Outcome",
+    "Permit",
+    "RetryPolicy",
+    "Verdict",
+    "WindowBreaker",
+    "outcome_of",
+    "shut",
+    "verdict_of",
+    "wait_hint",
+]

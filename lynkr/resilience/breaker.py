@@ -208,9 +208,7 @@ def _opened(
             openings = 0
     openings += 1
     until = now + config.open_seconds(openings)
-    return BreakerData(
-        _OPEN, data.generation + 1, now, openings, until, streak, rejected, buckets=buckets
-    )
+    return BreakerData(_OPEN, data.generation + 1, now, openings, until, streak, rejected, buckets=buckets)
 
 
 def _is_over(data: BreakerData, config: BreakerConfig, now: float) -> bool:

@@ -144,7 +144,11 @@ def _upstream_verdict(error: UpstreamError) -> Verdict:
             return _DEAD_KEY
         case UpstreamFailed(status=None) | UpstreamBusy(status=None):
             return _FAILED
-    status = error.status
+        case _:
+            return _status_verdict(error, error.status)
+
+
+def _status_verdict(error: UpstreamError, status: int | None) -> Verdict:
     if status is None:
         return _UNSUITABLE
     known = STATUS_VERDICTS.get(status)

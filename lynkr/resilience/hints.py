@@ -27,24 +27,21 @@ from typing import Final
 LONGEST: Final = 7 * 86_400.0
 """Seconds; no provider has a longer quota window, so a longer hint is garbage."""
 
-_PARTS: Final = r"(?:(\d{1,9}(?:\.\d{1,9})?)h)?(?:(\d{1,9}(?:\.\d{1,9})?)m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)s)?"
+_PARTS: Final = (
+    r"(?:(\d{1,9}(?:\.\d{1,9})?)h)?(?:(\d{1,9}(?:\.\d{1,9})?)m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)s)?"
+)
 _DURATION: Final = re.compile(_PARTS + r"(?:(\d{1,9}(?:\.\d{1,9})?)ms)?", re.ASCII)
 _SECONDS: Final = re.compile(r"\d{1,12}(?:\.\d{0,9})?", re.ASCII)
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_TIME: Final = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 # The three forms of RFC 9110, 5.6.7; a recipient must accept them all.
-_HTTP_DATES: Final = (
-    re.compile(
-        r"[A-Z][a-z]{2}, (?P<day>\d\d) (?P<month>[A-Z][a-z]{2}) (?P<year>\d{4}) (?P<time>\d\d:\d\d:\d\d) GMT",
-        re.ASCII,
-    ),
-    re.compile(
-        r"[A-Z][a-z]{5,8}, (?P<day>\d\d)-(?P<month>[A-Z][a-z]{2})-(?P<year>\d\d) (?P<time>\d\d:\d\d:\d\d) GMT",
-        re.ASCII,
-    ),
-    re.compile(
-        r"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) (?P<time>\d\d:\d\d:\d\d) (?P<year>\d{4})",
-        re.ASCII,
-    ),
+_HTTP_DATES: Final = tuple(
+    re.compile(form, re.ASCII)
+    for form in (
+        rf"[A-Z][a-z]{{2}}, (?P<day>\d\d) (?P<month>[A-Z][a-z]{{2}}) (?P<year>\d{{4}}) {_TIME} GMT",
+        rf"[A-Z][a-z]{{5,8}}, (?P<day>\d\d)-(?P<month>[A-Z][a-z]{{2}})-(?P<year>\d\d) {_TIME} GMT",
+        rf"[A-Z][a-z]{{2}} (?P<month>[A-Z][a-z]{{2}}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",
+    )
 )
 _ANTHROPIC: Final = ("requests", "tokens", "input-tokens", "output-tokens", "unified")
 _OPENAI: Final = ("requests", "tokens")
@@ -59,11 +56,7 @@ def wait_hint(headers: Mapping[str, str], now_unix: float) -> float | None:
     for value in _asked(headers, now_unix):
         if value is not None:
             return value
-    resets = [
-        seconds
-        for spent, seconds in _resets(headers, now_unix)
-        if spent and seconds is not None
-    ]
+    resets = [seconds for spent, seconds in _resets(headers, now_unix) if spent and seconds is not None]
     return max(resets, default=None)
 
 
@@ -120,18 +113,16 @@ def http_date(text: str) -> float | None:
     for form in _HTTP_DATES:
         found = form.fullmatch(text)
         if found is not None and found["month"] in _MONTHS:
-            year = int(found["year"])
+            year, month = int(found["year"]), _MONTHS.index(found["month"]) + 1
             if year < 100:  # RFC 850 dates; the sliding rule of RFC 9110 needs a clock, this pivot does not
                 year += 2000 if year < 70 else 1900
-            hour, minute, second = map(int, found["time"].split(":"))
+            hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"])
             try:
-                moment = datetime(
-                    year, _MONTHS.index(found["month"]) + 1, int(found["day"]), hour, minute, min(second, 59),
-                    tzinfo=UTC,
-                )
-            except ValueError:
+                return datetime(
+                    year, month, int(found["day"]), hour, minute, min(second, 59), tzinfo=UTC
+                ).timestamp()
+            except ValueError:  # the 31st of February
                 return None
-            return moment.timestamp()
     return None
 
 

@@ -38,7 +38,7 @@ class BreakerRegistry(Protocol):
 
 
 def shut(statuses: Iterable[BreakerStatus]) -> frozenset[str]:
-    """The names of breakers that refuse calls now; what a router leaves out.
+    """The names of breakers that refuse every call now; what a router leaves out.
 
     A half-open one is not among them, or nothing would ever probe it.
     """
@@ -54,9 +54,11 @@ class MemoryBreakers:
     and only if all are open or forced the least recently used of those.
     """
 
-    config: BreakerConfig = BreakerConfig()
+    config: BreakerConfig = field(factory=BreakerConfig)
     max_keys: int = field(default=1024, validator=ge(1))
-    _breakers: OrderedDict[str, WindowBreaker] = field(factory=OrderedDict, init=False, eq=False, repr=False)
+    _breakers: OrderedDict[str, WindowBreaker] = field(
+        factory=OrderedDict[str, WindowBreaker], init=False, eq=False, repr=False
+    )
 
     def breaker(self, key: str, /) -> WindowBreaker:
         found = self._breakers.get(key)

@@ -1,0 +1,95 @@
+"""No attempt outlives the request's deadline."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, Protocol, Self, TypeVar
+
+import anyio
+from attrs import evolve
+
+from lynkr.errors import DeadlineExceeded, UpstreamTimeout
+from lynkr.service import Call, Layer, Reply, Service
+
+FAIR_CHANCE: Final = 30.0
+"""Seconds of silence after which a provider counts as slow; a deadline that cuts
+in earlier says nothing about it, or an impatient client could open a circuit."""
+
+_Item = TypeVar("_Item")
+_Item_co = TypeVar("_Item_co", covariant=True)
+
+
+def deadline(*, monotonic: Callable[[], float] = time.monotonic, fair_chance: float = FAIR_CHANCE) -> Layer:
+    """A layer that ends an attempt, and later its stream, when `Call.deadline` passes.
+
+    Goes innermost but for the provider.  *monotonic* is the clock `Call.deadline`
+    is in.  Calls without a deadline pass untouched.
+
+    Raises:
+        DeadlineExceeded: time ran out less than *fair_chance* seconds after the
+            request was sent, or after the stream's last sign of life.
+        UpstreamTimeout: time ran out after more than that.
+    """
+
+    def layer(service: Service) -> Service:
+        async def send(call: Call) -> Reply:
+            if call.deadline is None:
+                return await service(call)
+            watch = _Watch(call, call.deadline, monotonic, fair_chance)
+            reply = await watch.run(lambda: service(call))
+            return evolve(
+                reply,
+                events=None if reply.events is None else _TimedStream(reply.events, watch),
+                raw=None if reply.raw is None else _TimedStream(reply.raw, watch),
+            )
+
+        return send
+
+    return layer
+
+
+_Result = TypeVar("_Result")
+
+
+class _Watch:
+    __slots__ = ("_deadline", "_fair_chance", "_monotonic", "_target")
+
+    def __init__(
+        self, call: Call, deadline: float, monotonic: Callable[[], float], fair_chance: float
+    ) -> None:
+        self._target = str(call.target)
+        self._deadline = deadline
+        self._monotonic = monotonic
+        self._fair_chance = fair_chance
+
+    async def run(self, step: Callable[[], Awaitable[_Result]]) -> _Result:
+        began = self._monotonic()
+        left = self._deadline - began
+        if left > 0:
+            with anyio.move_on_after(left):
+                return await step()
+        waited = self._monotonic() - began
+        kind = UpstreamTimeout if waited >= self._fair_chance else DeadlineExceeded
+        raise kind(f"{self._target}: the request's deadline passed", target=self._target)
+
+
+class _Stream(Protocol[_Item_co]):
+    def __anext__(self) -> Awaitable[_Item_co]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class _TimedStream(Generic[_Item]):
+    __slots__ = ("_stream", "_watch")
+
+    def __init__(self, stream: _Stream[_Item], watch: _Watch) -> None:
+        self._stream = stream
+        self._watch = watch
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> _Item:
+        return await self._watch.run(self._stream.__anext__)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, Final
 
-from attrs import field, frozen
-from attrs.validators import ge, optional
+from attrs import Attribute, field, frozen
 
 from lynkr.model import NO_USAGE, Loss, Usage, WireFormat
 from lynkr.pricing.baseline import Cost
@@ -13,6 +13,8 @@ from lynkr.resilience.outcome import Outcome
 from lynkr.routing.decision import Step, Target, Tier
 
 __all__ = ["AttemptRecord", "Cost", "Ending", "Query", "Record", "Totals"]
+
+_NO_COST: Final = Cost()
 
 
 class Ending(StrEnum):
@@ -72,13 +74,18 @@ class Record:
     target: Target | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     usage: Usage = NO_USAGE
-    cost: Cost = Cost()
+    cost: Cost = _NO_COST
     seconds: float = 0.0
     seconds_to_first_event: float | None = None
     error: str | None = None
     losses: tuple[Loss, ...] = ()
     prompt: str | None = field(default=None, repr=False)
     answer: str | None = field(default=None, repr=False)
+
+
+def _not_negative(_: "Query", __: "Attribute[Any]", value: int | None) -> None:
+    if value is not None and value < 0:
+        raise ValueError("a limit is 0 or more, or None for no limit")
 
 
 @frozen
@@ -98,7 +105,7 @@ class Query:
     session: str | None = None
     id: str | None = None
     errors_only: bool = False
-    limit: int | None = field(default=1000, validator=optional(ge(0)))
+    limit: int | None = field(default=1000, validator=_not_negative)
 
 
 @frozen

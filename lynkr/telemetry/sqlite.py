@@ -1,0 +1,331 @@
+"""Records in a SQLite file: the ledger.
+
+One writing connection is kept, under a lock; every read has a connection of
+its own, so that a slow reader holds up nobody and sees one moment of the file.
+The file is in WAL mode with synchronous NORMAL: a batch that `write` returned
+from survives the death of the process; only the machine losing power may cost
+the last ones.  Several processes may write to one file: a writer waits for
+its turn up to *busy_timeout*.
+"""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from lynkr.errors import ConfigError
+from lynkr.telemetry import rows
+from lynkr.telemetry.migrations import MIGRATIONS, Migration, names_of
+from lynkr.telemetry.record import Query, Record, Totals
+
+_PAGE: Final = 200  # requests read at a time
+_POLL: Final = 0.01  # seconds between tries where SQLite does not wait by itself
+
+# After these the connection is as good as before; after anything else it is opened anew.
+_PASSING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT})
+
+
+def _insert(table: str, columns: Sequence[str], ending: str = "") -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}"  # noqa: S608 - names of ours
+
+
+_INSERT_REQUEST: Final = _insert("requests", rows.REQUEST_COLUMNS, "ON CONFLICT (id) DO NOTHING")
+_INSERT_DETAIL: Final = _insert("details", ("request_seq", *rows.DETAIL_COLUMNS))
+_INSERT_ATTEMPT: Final = _insert("attempts", ("request_seq", "number", *rows.ATTEMPT_COLUMNS))
+_SELECT: Final = "SELECT * FROM requests JOIN details ON request_seq = seq"
+_SUMS: Final = MappingProxyType(
+    {
+        "requests": "count(*)",
+        "failed": "sum(ending = 'failed')",
+        "cancelled": "sum(ending = 'cancelled')",
+        "input_tokens": "sum(input_tokens)",
+        "output_tokens": "sum(output_tokens)",
+        "cache_read_tokens": "sum(cache_read_tokens)",
+        "cache_write_tokens": "sum(cache_write_tokens)",
+        "cost_microusd": "sum(cost_microusd)",
+        "baseline_microusd": "sum(baseline_microusd)",
+        "saved_microusd": "sum(baseline_microusd - cost_microusd)",
+        "unpriced": "sum(cost_microusd IS NULL)",
+        "unmeasured": "sum(input_tokens IS NULL OR output_tokens IS NULL)",
+    }
+)
+_TOTALS: Final = f"SELECT tier, {', '.join(f'{sql} AS {name}' for name, sql in _SUMS.items())} FROM requests"  # noqa: S608 - constants
+
+
+class SQLiteStore:
+    """A ledger in the file at *path*, made with mode 0600 where there is none.
+
+    *busy_timeout* is in seconds.  A store opened *read_only* neither makes
+    nor changes the file.
+
+    Raises:
+        ConfigError: the file cannot be used: unreadable, not a database, locked
+            all the time, or written by a newer lynkr.
+    """
+
+    def __init__(self, path: str | Path, *, busy_timeout: float = 3.0, read_only: bool = False) -> None:
+        if str(path) == ":memory:":
+            raise ConfigError("SQLiteStore keeps a file; for records in memory use MemoryStore")
+        self._path = Path(path).expanduser().absolute()
+        self._busy_timeout = busy_timeout
+        self._read_only = read_only
+        self._lock = threading.Lock()
+        self._closed = False
+        self._writer: sqlite3.Connection | None = None
+        self._writer_pid = 0
+        try:
+            if read_only:
+                with closing(self._connect()) as connection:
+                    _check_schema(connection, self._path)
+            else:
+                _make_private(self._path)
+                self._writing()
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"cannot use {self._path} as a ledger: {error}") from error
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def write(self, records: Sequence[Record], /) -> None:
+        """Keep *records* in one transaction; one whose id is known changes nothing.
+
+        Raises:
+            RuntimeError: the store was closed, or was opened to read only.
+            sqlite3.Error: the file is full, locked or damaged; nothing of the batch was kept.
+        """
+        prepared = [
+            (rows.request_row(r), rows.detail_row(r), [rows.attempt_row(attempt) for attempt in r.attempts])
+            for r in records
+        ]
+        with self._lock:
+            self._transact(lambda connection: _insert_all(connection, prepared))
+
+    def read(self, query: Query, /) -> Iterator[Record]:
+        """The matching records, newest first, as they are when the first one is asked for.
+
+        Raises:
+            sqlite3.Error: the file is gone or damaged.
+        """
+        where, values = _where(query)
+        limit = -1 if query.limit is None else query.limit
+        with closing(self._connect()) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("BEGIN")  # requests and attempts of one moment
+            select = f"{_SELECT} {where} ORDER BY at DESC, seq DESC LIMIT ?"
+            found = connection.execute(select, (*values, limit))
+            while page := found.fetchmany(_PAGE):
+                attempts = _attempts_of(connection, [row["seq"] for row in page])
+                for row in page:
+                    yield rows.record_of(row, attempts.get(row["seq"], ()))
+
+    def totals(self, query: Query, /) -> Totals:
+        """Sums over the matching records; `limit` is ignored.
+
+        Raises:
+            sqlite3.Error: the file is gone or damaged.
+        """
+        where, values = _where(query)
+        with closing(self._connect()) as connection:
+            connection.row_factory = sqlite3.Row
+            by_tier = connection.execute(f"{_TOTALS} {where} GROUP BY tier", values).fetchall()
+        sums = {name: sum(int(row[name] or 0) for row in by_tier) for name in _SUMS}
+        tiers = MappingProxyType({row["tier"]: row["requests"] for row in by_tier if row["tier"] is not None})
+        return Totals(**sums, by_tier=tiers)
+
+    def prune(self, before: float, /) -> int:
+        """Forget the records that arrived before this Unix time; says how many.
+
+        Raises:
+            RuntimeError: the store was closed, or was opened to read only.
+            sqlite3.Error: the file is full, locked or damaged; nothing was forgotten.
+        """
+        with self._lock:
+            return self._transact(
+                lambda connection: connection.execute("DELETE FROM requests WHERE at < ?", (before,)).rowcount
+            )
+
+    def close(self) -> None:
+        """End writing; what was written can still be read."""
+        with self._lock:
+            self._closed = True
+            self._drop_writer()
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = "ro" if self._read_only else "rw"  # never "rwc": only _make_private makes the file
+        connection = sqlite3.connect(
+            f"{self._path.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=self._busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _writing(self) -> sqlite3.Connection:
+        """The connection to write on; opened anew in a forked child, where the parent's must not be used."""
+        if self._writer is None or self._writer_pid != os.getpid():
+            connection = self._connect()
+            try:
+                _use_wal(connection, self._busy_timeout)
+                connection.execute("PRAGMA synchronous = NORMAL")
+                _migrate(connection, self._path)
+            except BaseException:
+                connection.close()
+                raise
+            self._writer, self._writer_pid = connection, os.getpid()
+        return self._writer
+
+    def _transact(self, change: Callable[[sqlite3.Connection], int]) -> int:
+        """Run *change* in a transaction.  The lock is held."""
+        if self._closed:
+            raise RuntimeError("the store is closed")
+        if self._read_only:
+            raise RuntimeError("the store was opened to read only")
+        connection = self._writing()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            changed = change(connection)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.rollback()
+            if (
+                isinstance(error, sqlite3.Error)
+                and (getattr(error, "sqlite_errorcode", 0) & 0xFF) not in _PASSING
+            ):
+                self._drop_writer()
+            raise
+        return changed
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None and self._writer_pid == os.getpid():
+            self._writer.close()
+        self._writer = None
+
+
+_Prepared = tuple[rows.Row, rows.Row, list[rows.Row]]
+
+
+def _insert_all(connection: sqlite3.Connection, prepared: Sequence[_Prepared]) -> int:
+    inserted = 0
+    for request, detail, attempts in prepared:
+        cursor = connection.execute(_INSERT_REQUEST, request)
+        if cursor.rowcount == 0:
+            continue
+        seq = cursor.lastrowid
+        connection.execute(_INSERT_DETAIL, (seq, *detail))
+        connection.executemany(_INSERT_ATTEMPT, [(seq, number, *row) for number, row in enumerate(attempts)])
+        inserted += 1
+    return inserted
+
+
+def _attempts_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, list[sqlite3.Row]]:
+    marks = ", ".join("?" * len(seqs))
+    select = f"SELECT * FROM attempts WHERE request_seq IN ({marks}) ORDER BY request_seq, number"  # noqa: S608 - marks
+    found: dict[int, list[sqlite3.Row]] = {}
+    for row in connection.execute(select, seqs):
+        found.setdefault(row["request_seq"], []).append(row)
+    return found
+
+
+def _where(query: Query) -> tuple[str, list[rows.Cell]]:
+    """The query's conditions and their values; no value is ever part of the text."""
+    wanted: tuple[tuple[str, rows.Cell], ...] = (
+        ("id = ?", query.id),
+        ("at >= ?", query.since),
+        ("at < ?", query.until),
+        ("tier = ?", None if query.tier is None else query.tier.name),
+        ("provider = ?", query.provider),
+        ("session = ?", query.session),
+    )
+    conditions = [condition for condition, value in wanted if value is not None]
+    if query.errors_only:
+        conditions.append("ending = 'failed'")  # literally, so that the partial index serves it
+    text = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return text, [value for _, value in wanted if value is not None]
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, and the folders above it, for the owner only; a file that exists stays as it is.
+
+    The mode is given when the file is made, so there is no moment at which
+    others could open it.  SQLite gives its ``-wal`` and ``-shm`` the same mode.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _use_wal(connection: sqlite3.Connection, busy_timeout: float) -> None:
+    """Switch the file to WAL.  SQLite does not wait for others to do the same, so this does."""
+    deadline = time.monotonic() + busy_timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL)
+        else:
+            return
+
+
+def _migrate(
+    connection: sqlite3.Connection, path: Path, migrations: tuple[Migration, ...] = MIGRATIONS
+) -> None:
+    """Bring the schema up to date; of several processes at once one does it and the others find it done."""
+    if _applied(connection) == frozenset(names_of(migrations)):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS telemetry_migrations"
+            " (name TEXT PRIMARY KEY, applied REAL NOT NULL) WITHOUT ROWID"
+        )
+        applied = _applied(connection)
+        _refuse_newer(applied, path, migrations)
+        for migration in migrations:
+            if migration.__name__ not in applied:
+                migration(connection.execute)
+                connection.execute(
+                    "INSERT INTO telemetry_migrations VALUES (?, ?)", (migration.__name__, time.time())
+                )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.rollback()
+        raise
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what a reader cannot put right.
+
+    Raises:
+        ConfigError: the schema is newer or older than this lynkr's.
+    """
+    applied = _applied(connection)
+    _refuse_newer(applied, path, MIGRATIONS)
+    if applied != frozenset(names_of(MIGRATIONS)):
+        raise ConfigError(f"{path} is no ledger of this lynkr's yet; start the gateway on it once")
+
+
+def _refuse_newer(applied: frozenset[str], path: Path, migrations: tuple[Migration, ...]) -> None:
+    unknown = sorted(applied.difference(names_of(migrations)))
+    if unknown:
+        raise ConfigError(
+            f"{path} was written by a newer lynkr (it has {unknown[-1]}); upgrade lynkr, or name another file"
+        )
+
+
+def _applied(connection: sqlite3.Connection) -> frozenset[str]:
+    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'telemetry_migrations'"
+    if connection.execute(table).fetchone() is None:
+        return frozenset()
+    return frozenset(row[0] for row in connection.execute("SELECT name FROM telemetry_migrations"))

@@ -24,7 +24,11 @@ class Frame:
 
 
 class FrameDecoder:
-    """Bytes to frames.  Bounded: a frame over *max_bytes* raises `UpstreamWireError`."""
+    """Bytes to frames.  Bounded: a line, or a frame's data, over *max_bytes* raises `UpstreamWireError`.
+
+    How the bytes are cut into chunks changes neither the frames nor where an
+    error comes.
+    """
 
     def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
         self._max = max_bytes
@@ -37,7 +41,9 @@ class FrameDecoder:
         self._held = 0
 
     def feed(self, data: bytes, /) -> Iterator[Frame]:
-        """Frames completed by *data*.
+        """Frames completed by *data*; to be read to the end before the next call.
+
+        Those before an error are given before it is raised.
 
         Raises:
             UpstreamWireError: a line is not UTF-8, or a frame is too large.
@@ -47,14 +53,17 @@ class FrameDecoder:
             frame = self._take(line)
             if frame is not None:
                 yield frame
-        if len(self._buffer) + self._held > self._max:
-            raise UpstreamWireError(f"an event of the stream is larger than {self._max} bytes")
+        self._check_size(len(self._buffer))
 
     def close(self) -> bool:
         """Whether the stream ended between two frames (the standard drops an unfinished one)."""
         return not self._buffer and not self._data
 
-    def _lines(self) -> Iterator[bytes]:
+    def _check_size(self, line: int) -> None:
+        if self._held + line > self._max:
+            raise UpstreamWireError(f"an event of the stream is larger than {self._max} bytes")
+
+    def _lines(self) -> list[bytes]:
         buffer, start = self._buffer, 0
         if self._skip_lf and buffer:
             self._skip_lf = False
@@ -81,7 +90,7 @@ class FrameDecoder:
             search = start
         del buffer[:start]
         self._searched = len(buffer)
-        return iter(lines)
+        return lines
 
     def _take(self, line: bytes) -> Frame | None:
         if not self._started:
@@ -94,6 +103,7 @@ class FrameDecoder:
             frame = Frame(self._event, "\n".join(self._data))
             self._event, self._data, self._held = "", [], 0
             return frame
+        self._check_size(len(line))
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -1,0 +1,214 @@
+"""Reading settings: file, environment and command line into one checked tree."""
+
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from attrs import evolve
+
+from lynkr.providers.base import Timeouts
+from lynkr.settings.problems import KeyPath, Problem, did_you_mean, raise_for
+from lynkr.settings.seed import (
+    PROVIDERS,
+    UNSUPPORTED,
+    ignored_names,
+    is_in_use,
+    seed_settings,
+    variable_text,
+)
+from lynkr.settings.sources import PREFIX, RawTree, put_environment, put_overrides, read_file, suggest_name
+from lynkr.settings.structure import structure
+from lynkr.settings.tree import Notice, ProviderSettings, Settings, Severity
+from lynkr.settings.values import EnvironmentText
+
+_SettingsT = TypeVar("_SettingsT", bound=Settings)
+
+
+def load_settings(
+    cls: type[_SettingsT], path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
+) -> _SettingsT:
+    """See `Settings.load`."""
+    tree = read_file(path)
+    seeds, problems = seed_settings(environ)
+    for seed in seeds:
+        tree.put(seed.key, seed.value, variable_text(seed.variable))
+    key_variables = set(_key_variables(tree))
+    problems += put_environment(tree, environ, spare=key_variables)
+    put_overrides(tree, overrides)
+    key_variables |= set(_key_variables(tree))
+    _complete_providers(tree, environ)
+    _read_keys(tree, ("server",), environ)
+    problems += _unknown_providers(tree)
+    problems += _bad_names(tree)
+    problems += _bad_urls(tree)
+    settings, faults = structure(cls, tree)
+    raise_for([*problems, *faults])
+    raise_for(_exposure(settings, tree))
+    return evolve(
+        settings,
+        providers=MappingProxyType(
+            {
+                name: evolve(
+                    provider, timeouts=_own_timeouts(settings, provider, tree.table("providers", name))
+                )
+                for name, provider in settings.providers.items()
+            }
+        ),
+        source=path,
+        ignored=tuple(_ignored(environ, key_variables)),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this machine alone."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _own_timeouts(settings: Settings, provider: ProviderSettings, raw: Mapping[str, Any]) -> Timeouts:
+    """The provider's timeouts where it has its own, the general ones for the rest."""
+    own = {key: getattr(provider.timeouts, key) for key in raw.get("timeouts", ())}
+    return evolve(settings.timeouts, **own)
+
+
+def _named_targets(tree: RawTree) -> Iterator[tuple[KeyPath, str]]:
+    """Every ``provider:model`` in the tree that requests may go to, and its key."""
+    named: dict[KeyPath, Any] = {("default",): tree.value.get("default")}
+    for section in ("tiers", "aliases"):
+        named |= {(section, name): value for name, value in tree.table(section).items()}
+    for key, value in named.items():
+        items = value.split(",") if isinstance(value, EnvironmentText) else value
+        for item in items if isinstance(items, list) else [items]:
+            if isinstance(item, str) and ":" in item:
+                yield key, item.strip()
+
+
+def _complete_providers(tree: RawTree, environ: Mapping[str, str]) -> None:
+    """Fill in what goes without saying: built-in providers in use, kinds, keys, *local*."""
+    named = {target.partition(":")[0].strip() for _, target in _named_targets(tree)}
+    for name, builtin in PROVIDERS.items():
+        variable = builtin.key_variable
+        has_key = bool(environ.get(variable, "").strip())
+        if name in named or has_key or name in tree.table("providers"):
+            if name not in tree.table("providers"):
+                tree.put(("providers", name), {}, variable_text(variable) if has_key else tree.file)
+            _complete_builtin(tree.table("providers", name), name, variable)
+    for name, provider in tree.table("providers").items():
+        if not isinstance(provider, dict):
+            continue
+        _read_keys(tree, ("providers", name), environ)
+        builtin_kind = PROVIDERS.get(str(provider.get("kind")))
+        host = _host(provider.get("base_url"))
+        own = builtin_kind is not None and not builtin_kind.needs_key if host is None else is_loopback(host)
+        provider.setdefault("local", own)
+
+
+def _complete_builtin(provider: dict[str, Any], name: str, key_variable: str) -> None:
+    provider.setdefault("kind", name)
+    # Another kind under a built-in name is another host: it must not be sent the built-in's key.
+    if provider["kind"] == name:
+        provider.setdefault("api_key_env", key_variable)
+
+
+def _read_keys(tree: RawTree, section: KeyPath, environ: Mapping[str, str]) -> None:
+    """Read ``api_key_env`` into ``api_key``: above a key in the file, below ``LYNKR_..._API_KEY``."""
+    table = tree.table(*section)
+    variable = table.get("api_key_env")
+    if isinstance(variable, str) and not isinstance(table.get("api_key"), EnvironmentText):
+        text = environ.get(variable.strip(), "").strip()
+        if text:
+            tree.put((*section, "api_key"), EnvironmentText(text), variable_text(variable.strip()))
+
+
+def _key_variables(tree: RawTree) -> Iterator[str]:
+    for section in (tree.table("server"), *tree.table("providers").values()):
+        variable = section.get("api_key_env") if isinstance(section, dict) else None
+        if isinstance(variable, str):
+            yield variable.strip()
+
+
+def _unknown_providers(tree: RawTree) -> Iterator[Problem]:
+    known = {*tree.table("providers"), *PROVIDERS}
+    for key, target in _named_targets(tree):
+        name = target.partition(":")[0].strip()
+        if not name or name in known:
+            continue
+        message = f'names the provider "{name}", '
+        if name in UNSUPPORTED:
+            message, fix = f"{message}which this version does not support", UNSUPPORTED[name]
+        else:
+            message, fix = f"{message}which is not configured", did_you_mean(name, known)
+            fix += (
+                f" Otherwise add [providers.{name}]" if fix.endswith("?") else f", or add [providers.{name}]"
+            )
+        yield Problem(key, tree.origin(key), message, fix)
+
+
+def _bad_names(tree: RawTree) -> Iterator[Problem]:
+    for name in tree.table("providers"):
+        if ":" in name or not name.strip() or name != name.strip():
+            key = ("providers", name)
+            fix = "give it a name without colons and spaces around it"
+            yield Problem(key, tree.origin(key), "cannot be named by provider:model", fix)
+
+
+def _bad_urls(tree: RawTree) -> Iterator[Problem]:
+    for name, provider in tree.table("providers").items():
+        url = provider.get("base_url") if isinstance(provider, dict) else None
+        if not isinstance(url, str) or not url.strip():
+            continue
+        key = ("providers", name, "base_url")
+        fix = "write it as http://host:port/v1"
+        try:
+            parts = urlsplit(url.strip())
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            yield Problem(key, tree.origin(key), "is not a URL", fix)
+            continue
+        if not valid:
+            yield Problem(key, tree.origin(key), "is not an http or https URL", fix)
+        elif "@" in parts.netloc:
+            fix = "name the variable that holds the key in api_key_env"
+            yield Problem(key, tree.origin(key), "holds credentials", fix)
+        elif parts.query or parts.fragment:
+            yield Problem(key, tree.origin(key), "has a query or a fragment", fix)
+
+
+def _host(url: object) -> str | None:
+    if not isinstance(url, str):
+        return None
+    try:
+        return urlsplit(url.strip()).hostname
+    except ValueError:
+        return None
+
+
+def _exposure(settings: Settings, tree: RawTree) -> Iterator[Problem]:
+    server = settings.server
+    if not is_loopback(server.host) and not server.accepted_keys:
+        key = ("server", "host")
+        message = "is an address others can reach, and no API key is set"
+        fix = "set LYNKR_SERVER_API_KEY or server.api_key_env, or listen on 127.0.0.1"
+        yield Problem(key, tree.origin(key), message, fix)
+
+
+def _ignored(environ: Mapping[str, str], key_variables: set[str]) -> Iterator[Notice]:
+    told: set[str] = set()
+    if is_in_use(environ):
+        for name, advice in ignored_names(environ):
+            told.add(name)
+            yield Notice(Severity.WARNING, name, f"is not used: {advice}")
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name in told or name in key_variables:
+            continue
+        meant = suggest_name(name)
+        if meant is not None and meant != name:
+            yield Notice(Severity.WARNING, name, f"means nothing here; did you mean {meant}?")

@@ -1,0 +1,224 @@
+"""The environment names of the Node.js Lynkr, and what each means here.
+
+Honoured as they are:
+
+- ``TIER_SIMPLE``, ``TIER_MEDIUM``, ``TIER_COMPLEX``, ``TIER_REASONING``: ``provider:model``, or several
+  separated by commas; without a colon, a model of ``MODEL_PROVIDER``.
+- ``MODEL_PROVIDER``: with ``<PROVIDER>_MODEL``, else ``MODEL_DEFAULT``, the default target.
+- ``<PROVIDER>_API_KEY``, ``<PROVIDER>_ENDPOINT``, ``<PROVIDER>_MODEL`` of the providers in `PROVIDERS`.
+- ``PORT``.
+
+Everything else of its some 320 names is ignored, with a warning where the
+name shows that its owner expects something of it (`IGNORED`).  Providers that
+this version does not speak to (`UNSUPPORTED`) are refused where they are named.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from attrs import frozen
+
+from lynkr.routing.decision import Tier
+from lynkr.settings.problems import KeyPath, Problem, closest, did_you_mean
+from lynkr.settings.values import EnvironmentText
+
+
+@frozen
+class SeedProvider:
+    """A built-in provider's names in the environment.
+
+    *model* is the one the Node.js Lynkr takes when none is named (its
+    config/index.js, read 2026-11).  *needs_key* is false for servers of one's own.
+    """
+
+    prefix: str
+    model: str | None
+    needs_key: bool = True
+
+    @property
+    def key_variable(self) -> str:
+        return f"{self.prefix}_API_KEY"
+
+    @property
+    def endpoint_variable(self) -> str:
+        return f"{self.prefix}_ENDPOINT"
+
+    @property
+    def model_variable(self) -> str:
+        return f"{self.prefix}_MODEL"
+
+
+PROVIDERS: Final[Mapping[str, SeedProvider]] = MappingProxyType(
+    {
+        "openai": SeedProvider("OPENAI", "gpt-4o"),
+        "anthropic": SeedProvider("ANTHROPIC", None),
+        "openrouter": SeedProvider("OPENROUTER", "openai/gpt-4o-mini"),
+        "moonshot": SeedProvider("MOONSHOT", "kimi-k2-turbo-preview"),
+        "ollama": SeedProvider("OLLAMA", "qwen2.5-coder:7b", needs_key=False),
+        "llamacpp": SeedProvider("LLAMACPP", "default", needs_key=False),
+        "lmstudio": SeedProvider("LMSTUDIO", "default", needs_key=False),
+    }
+)
+
+UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "azure-anthropic": 'use "anthropic:MODEL" and ANTHROPIC_API_KEY if its host was api.anthropic.com',
+        "azure-openai": "use a [providers] entry of kind openai if the deployment has an OpenAI v1 endpoint",
+        "databricks": "use another provider",
+        "bedrock": 'use "anthropic:MODEL" and ANTHROPIC_API_KEY for Claude models',
+        "vertex": "use another provider",
+        "zai": 'use a [providers] entry of kind anthropic with base_url = "https://api.z.ai/api/anthropic/v1"',
+        "edenai": "use another provider",
+        "atlas": "use a [providers] entry of kind openai with the host's base_url",
+        "baidu": "use a [providers] entry of kind openai with the host's base_url",
+        "codex": "use another provider",
+    }
+)
+
+# Name or prefix (ending in "_"): what to know, for those whose owner would miss them.
+IGNORED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "FALLBACK_ENABLED": "fallback follows a tier's targets, then the tiers above and below, always",
+        "FALLBACK_PROVIDER": "put the fallback's target last in a tier: TIER_SIMPLE=ollama:a,openai:b",
+        "REQUEST_JSON_LIMIT": "set LYNKR_SERVER_MAX_BODY_BYTES",
+        "SUGGESTION_MODE_MODEL": "a client names a target itself, as provider:model or an alias",
+        "MODEL_PRICE_OVERRIDES": 'set [pricing.overrides."provider:model"] in a file',
+        "OLLAMA_TIMEOUT_MS": "set LYNKR_PROVIDERS_OLLAMA_TIMEOUTS_TOTAL, in seconds",
+        "LLAMACPP_TIMEOUT_MS": "set LYNKR_PROVIDERS_LLAMACPP_TIMEOUTS_TOTAL, in seconds",
+        "LMSTUDIO_TIMEOUT_MS": "set LYNKR_PROVIDERS_LMSTUDIO_TIMEOUTS_TOTAL, in seconds",
+        "PROMPT_CACHE_": "answers are not cached",
+        "SEMANTIC_CACHE_": "answers are not cached",
+        "RATE_LIMIT_": "clients are not rate limited; LYNKR_SERVER_MAX_IN_FLIGHT bounds what runs at once",
+        "LOAD_SHEDDING_": "LYNKR_SERVER_MAX_IN_FLIGHT bounds what runs at once",
+        "POLICY_": "tools run in the client only",
+        "MEMORY_": "nothing is added to a prompt",
+        "TOON_": "prompts are not rewritten",
+        "HEADROOM_": "prompts are not rewritten",
+        "HISTORY_COMPRESSION_": "prompts are not rewritten",
+        "TOOL_RESULT_COMPRESSION_": "prompts are not rewritten",
+        "LYNKR_STICKY_": "there is no such setting",
+        "LYNKR_INTENT_": "there is no such setting",
+        "LYNKR_KNN_": "there is no such setting",
+        "LYNKR_CASCADE_": "there is no such setting",
+        "LYNKR_VISIBLE_ROUTING": "decisions are in the x-lynkr-* headers, never in an answer's text",
+    }
+)
+
+
+@frozen
+class SeedSetting:
+    """One key that a seed name sets."""
+
+    variable: str
+    key: KeyPath
+    value: object
+
+
+def is_in_use(environ: Mapping[str, str]) -> bool:
+    """Whether this environment was written for the Node.js Lynkr (or in its way)."""
+    return any(environ.get(name, "").strip() for name in ("MODEL_PROVIDER", *_tier_variables()))
+
+
+def seed_settings(environ: Mapping[str, str]) -> tuple[list[SeedSetting], list[Problem]]:
+    """What the seed's names in *environ* set, and what is wrong with them."""
+    settings: list[SeedSetting] = []
+    problems: list[Problem] = []
+    main = environ.get("MODEL_PROVIDER", "").strip().lower()
+    for tier, variable in zip(Tier, _tier_variables(), strict=True):
+        names = [name.strip() for name in environ.get(variable, "").split(",") if name.strip()]
+        bare = [name for name in names if ":" not in name]
+        if bare and not main:
+            fix = "write provider:model, or set MODEL_PROVIDER"
+            problem = f'names the model "{bare[0]}" without a provider'
+            problems.append(Problem(("tiers", tier.name), variable_text(variable), problem, fix))
+        elif names:
+            targets = [_target_text(name, main) for name in names]
+            settings.append(SeedSetting(variable, ("tiers", tier.name), targets))
+    problems += _misspelt_tiers(environ)
+    settings += _provider_settings(environ)
+    port = environ.get("PORT", "").strip()
+    if port:
+        settings.append(SeedSetting("PORT", ("server", "port"), EnvironmentText(port)))
+    default, default_problems = _default(environ, main, has_tiers=any(s.key[0] == "tiers" for s in settings))
+    return settings + default, problems + default_problems
+
+
+def ignored_names(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The variables in *environ* that the seed would have read and this does not, and what to do."""
+    for name in sorted(environ):
+        for known, advice in IGNORED.items():
+            if name == known or (known.endswith("_") and name.startswith(known)):
+                yield name, advice
+                break
+
+
+def variable_text(name: str) -> str:
+    """An environment variable, as an origin."""
+    return f"environment variable {name}"
+
+
+def base_url(endpoint: str) -> str:
+    """The base URL in the seed's endpoint, which is a host or the whole URL of the chat call.
+
+    ``http://localhost:11434`` and ``http://localhost:11434/v1/chat/completions``
+    are both ``http://localhost:11434/v1``.
+    """
+    try:
+        parts = urlsplit(endpoint.strip())
+    except ValueError:
+        return endpoint  # refused where all base URLs are looked at
+    path = parts.path.rstrip("/")
+    for call in ("/chat/completions", "/messages"):
+        path = path.removesuffix(call)
+    return urlunsplit((parts.scheme, parts.netloc, path or "/v1", parts.query, parts.fragment))
+
+
+def _tier_variables() -> tuple[str, ...]:
+    return tuple(f"TIER_{tier.name}" for tier in Tier)
+
+
+def _target_text(name: str, main: str) -> str:
+    provider, colon, model = name.partition(":")
+    # The seed lower-cases the provider and leaves the model alone.
+    return f"{provider.strip().lower()}:{model.strip()}" if colon else f"{main}:{name}"
+
+
+def _misspelt_tiers(environ: Mapping[str, str]) -> Iterator[Problem]:
+    tiers = [tier.name for tier in Tier]
+    for name in sorted(environ):
+        word = name.removeprefix("TIER_")
+        # Not every TIER_ is ours: only what reads like a slip of the pen is refused.
+        if word not in (name, *tiers) and closest(word, tiers) is not None:
+            yield Problem(("tiers", word), variable_text(name), "is not a tier", did_you_mean(word, tiers))
+
+
+def _provider_settings(environ: Mapping[str, str]) -> Iterator[SeedSetting]:
+    for name, provider in PROVIDERS.items():
+        # ANTHROPIC_ENDPOINT is no name of the seed's, but the pattern leads one to expect it.
+        endpoint = environ.get(provider.endpoint_variable, "").strip()
+        if endpoint:
+            url = EnvironmentText(base_url(endpoint))
+            yield SeedSetting(provider.endpoint_variable, ("providers", name, "base_url"), url)
+
+
+def _default(
+    environ: Mapping[str, str], main: str, *, has_tiers: bool
+) -> tuple[list[SeedSetting], list[Problem]]:
+    if not main or (has_tiers and main in UNSUPPORTED):
+        # The seed's wizard writes MODEL_PROVIDER=databricks whatever is used: with tiers it is not needed.
+        return [], []
+    provider = PROVIDERS.get(main)
+    if provider is None:
+        model = environ.get("MODEL_DEFAULT", "").strip() or "default"
+        return [SeedSetting("MODEL_PROVIDER", ("default",), f"{main}:{model}")], []
+    for variable in (provider.model_variable, "MODEL_DEFAULT"):
+        model = environ.get(variable, "").strip()
+        if model:
+            return [SeedSetting("MODEL_PROVIDER", ("default",), f"{main}:{model}")], []
+    if provider.model is None:
+        fix = f"set {provider.model_variable}"
+        problem = Problem(("default",), variable_text("MODEL_PROVIDER"), f"names {main} but no model", fix)
+        return [], [problem]
+    return [SeedSetting("MODEL_PROVIDER", ("default",), f"{main}:{provider.model}")], []

@@ -1,0 +1,270 @@
+"""The settings, as one tree of frozen values.
+
+Reading them is `lynkr.settings.load`'s work; a program that wants no file and
+no environment builds the tree itself, or ignores it and composes a `Gateway`
+by hand.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from attrs import Attribute, evolve, field, frozen
+
+from lynkr.pricing.price import Price
+from lynkr.providers.base import Timeouts
+from lynkr.routing.decision import Profile, Target, Tier
+from lynkr.secret import Secret
+from lynkr.settings.problems import BadValueError, did_you_mean
+from lynkr.settings.process import find_file, ledger_file, process_environment
+from lynkr.settings.seed import PROVIDERS, UNSUPPORTED
+
+if TYPE_CHECKING:
+    from lynkr.pricing.price import PriceTable
+
+MIB: Final = 1024 * 1024
+IN_MEMORY: Final = Path(":memory:")
+_TIMEOUTS: Final = Timeouts()
+DEFAULT_FLAGSHIP: Final = Target("anthropic", "claude-opus-4-5")
+
+
+def _empty() -> Mapping[Any, Any]:
+    return MappingProxyType({})
+
+
+def _positive(_: object, __: "Attribute[Any]", value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise BadValueError("must be more than 0", "write a positive number")
+
+
+def _share(_: object, __: "Attribute[Any]", value: float) -> None:
+    if not 0 < value <= 1:
+        raise BadValueError("is not a share", "write a number above 0, up to 1")
+
+
+def _probes(_: object, __: "Attribute[Any]", value: int) -> None:
+    if not 1 <= value <= 3:
+        raise BadValueError("is out of range", "write 1, 2 or 3")
+
+
+def _kind(_: object, __: "Attribute[Any]", value: str) -> None:
+    if value in UNSUPPORTED:
+        raise BadValueError(f'is "{value}", which this version does not support', UNSUPPORTED[value])
+    if value not in PROVIDERS:
+        raise BadValueError(f'is "{value}", which is no built-in provider', did_you_mean(value, PROVIDERS))
+
+
+def _port(_: object, __: "Attribute[Any]", value: int) -> None:
+    if not 0 <= value <= 65_535:
+        raise BadValueError("is not a port", "write a number from 1 to 65535, or 0 for any free port")
+
+
+@frozen
+class ProviderSettings:
+    """A host that serves models.
+
+    *kind* is a built-in provider's name and gives the dialect, the way to
+    authenticate and the profile.  *base_url* includes the version segment
+    (``http://127.0.0.1:9000/v1``) and is None for the kind's own host.
+    *api_key* is the key itself, already read from *api_key_env* where that
+    names a variable that is set.  *headers* are sent with every request.
+    *local* says that the host belongs to the owner's own machine or network:
+    clear text and private addresses are then expected.
+    """
+
+    kind: str = field(validator=_kind)
+    base_url: str | None = None
+    api_key: Secret | None = None
+    api_key_env: str | None = None
+    headers: Mapping[str, str] = field(factory=_empty, repr=False)
+    local: bool = False
+    timeouts: Timeouts = _TIMEOUTS
+
+
+@frozen
+class ServerSettings:
+    """Where the gateway listens and what it admits.
+
+    Any address but a loopback one needs an API key.  *api_key* and *api_keys*
+    (several, to change them without a gap) are all accepted.  *max_in_flight*
+    counts requests; one more is refused with 503.  *drain_seconds* is how long
+    SIGTERM waits for the requests under way; *ping_seconds* the longest
+    silence a streaming client sees.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = field(default=8081, validator=_port)
+    api_key: Secret | None = None
+    api_key_env: str | None = None
+    api_keys: tuple[Secret, ...] = ()
+    max_body_bytes: int = field(default=32 * MIB, validator=_positive)
+    max_header_bytes: int = field(default=64 * 1024, validator=_positive)
+    max_in_flight: int = field(default=1024, validator=_positive)
+    drain_seconds: float = 30.0
+    ping_seconds: float = field(default=15.0, validator=_positive)
+
+    @property
+    def accepted_keys(self) -> tuple[Secret, ...]:
+        """Every key a client may present; empty when none is asked for."""
+        first = () if self.api_key is None else (self.api_key,)
+        return tuple(dict.fromkeys((*first, *self.api_keys)))
+
+
+@frozen
+class ResilienceSettings:
+    """How hard to try.
+
+    *max_attempts* is per target, the first one included; between them lies a
+    random delay of at most *base_delay* seconds, doubled each time up to
+    *max_delay*.  A target's breaker opens when *breaker_failure_ratio* of at
+    least *breaker_min_calls* in the last *breaker_window* seconds failed, or
+    *breaker_failures* in a row did.  It stays open for *breaker_open_for*
+    seconds, doubled up to *breaker_longest_open*, then lets *breaker_probes*
+    calls through.  *breaker_path* is a SQLite file where several processes are
+    to share the breakers.
+    """
+
+    max_attempts: int = field(default=3, validator=_positive)
+    base_delay: float = field(default=0.5, validator=_positive)
+    max_delay: float = field(default=8.0, validator=_positive)
+    breaker_window: float = field(default=60.0, validator=_positive)
+    breaker_min_calls: int = field(default=10, validator=_positive)
+    breaker_failure_ratio: float = field(default=0.5, validator=_share)
+    breaker_failures: int = field(default=5, validator=_positive)
+    breaker_open_for: float = field(default=15.0, validator=_positive)
+    breaker_longest_open: float = field(default=300.0, validator=_positive)
+    breaker_probes: int = field(default=1, validator=_probes)
+    breaker_path: Path | None = None
+
+
+@frozen
+class TelemetrySettings:
+    """Where records go.
+
+    *path* None or ``:memory:`` keeps them in memory; `Settings.for_serving`
+    turns None into a file in the user's state directory.  *record_text* also
+    stores prompts and answers.  *queue_size* bounds the records waiting to be
+    written (more are dropped and counted), *batch_size* those written in one
+    transaction.  Records older than *retention_days* are deleted; None keeps
+    them for ever.
+    """
+
+    path: Path | None = None
+    record_text: bool = False
+    queue_size: int = field(default=10_000, validator=_positive)
+    batch_size: int = field(default=200, validator=_positive)
+    retention_days: float | None = field(default=90.0, validator=_positive)
+
+    @property
+    def file(self) -> Path | None:
+        """The ledger's file, None for one in memory."""
+        return None if self.path in (None, IN_MEMORY) else self.path
+
+
+@frozen
+class PricingSettings:
+    """What things cost.
+
+    *flagship* is the model savings are measured against.  *overrides* stand
+    above the snapshot.  *path* is a snapshot that ``lynkr prices refresh``
+    wrote, None for the packaged one.
+    """
+
+    flagship: Target = DEFAULT_FLAGSHIP
+    overrides: Mapping[Target, Price] = field(factory=_empty)
+    path: Path | None = None
+
+
+class Severity(StrEnum):
+    PROBLEM = "problem"  # requests will fail
+    WARNING = "warning"  # works, but probably not as meant
+    NOTE = "note"
+
+
+@frozen
+class Notice:
+    """Something the owner should know about settings that are valid."""
+
+    severity: Severity
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.severity.value}: {self.key}: {self.message}"
+
+
+@frozen
+class Settings:
+    """Everything the owner decides.
+
+    *providers* holds those of the file, and the built-in ones that a target
+    names or whose credentials stand in the environment.  *profiles* say what
+    a target can do where the shipped data does not know it.  *source* is the
+    file read, *ignored* what the reading itself found worth telling.
+    """
+
+    tiers: Mapping[Tier, tuple[Target, ...]] = field(factory=_empty)
+    default: Target | None = None
+    providers: Mapping[str, ProviderSettings] = field(factory=_empty)
+    aliases: Mapping[str, Target] = field(factory=_empty)
+    profiles: Mapping[Target, Profile] = field(factory=_empty)
+    server: ServerSettings = ServerSettings()
+    timeouts: Timeouts = _TIMEOUTS
+    resilience: ResilienceSettings = ResilienceSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    pricing: PricingSettings = PricingSettings()
+    source: Path | None = field(default=None, eq=False)
+    ignored: tuple[Notice, ...] = field(default=(), eq=False, repr=False)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | None,
+        environ: Mapping[str, str],
+        *,
+        overrides: Mapping[str, object] = MappingProxyType({}),
+    ) -> Self:
+        """Read the settings: *overrides* over *environ* over the file at *path* over defaults.
+
+        *overrides* maps dotted keys (``server.port``) to values, as a command
+        line gives them.
+
+        Raises:
+            ConfigError: one line per problem, each naming the key, where it was set, and the fix.
+        """
+        from lynkr.settings.load import load_settings  # noqa: PLC0415  # reason: cattrs only when a file is read
+
+        return load_settings(cls, path, environ, overrides)
+
+    @classmethod
+    def from_process(
+        cls, path: Path | None = None, *, overrides: Mapping[str, object] = MappingProxyType({})
+    ) -> Self:
+        """`load` with this process's environment; without *path*, from where `find_file` says.
+
+        Raises:
+            ConfigError: as `load`.
+        """
+        environ = process_environment()
+        return cls.load(find_file(environ) if path is None else path, environ, overrides=overrides)
+
+    def for_serving(self, environ: Mapping[str, str]) -> Self:
+        """The same with the ledger in the user's state directory, unless *telemetry.path* was set."""
+        if self.telemetry.path is not None:
+            return self
+        return evolve(self, telemetry=evolve(self.telemetry, path=ledger_file(environ)))
+
+    def targets(self) -> tuple[Target, ...]:
+        """Every target a request may be sent to, each once: tiers upwards, the default, aliases."""
+        named = [target for tier in sorted(self.tiers) for target in self.tiers[tier]]
+        if self.default is not None:
+            named.append(self.default)
+        return tuple(dict.fromkeys((*named, *self.aliases.values())))
+
+    def warnings(self, prices: "PriceTable | None" = None) -> tuple[Notice, ...]:
+        """What is lacking or odd, the gravest first; with *prices*, also what has no known price."""
+        from lynkr.settings.checks import notices_of  # noqa: PLC0415  # reason: needed by `lynkr check` alone
+
+        return notices_of(self, prices)

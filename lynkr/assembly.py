@@ -1,0 +1,150 @@
+"""Settings -> gateway.  The one place that knows every part; each part knows only its own seam."""
+
+import json
+from typing import Final
+
+from lynkr.errors import ConfigError
+from lynkr.gateway import Gateway
+from lynkr.layers import breaker, fallback, retry
+from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot
+from lynkr.providers import Provider, Transport, builtin
+from lynkr.resilience import BreakerConfig, BreakerRegistry, FullJitter, MemoryBreakers
+from lynkr.routing import PipelineRouter
+from lynkr.service import Layer
+from lynkr.settings import ResilienceSettings, Settings
+from lynkr.telemetry import MemoryStore, Recorder, TelemetryStore
+
+_SECONDS_A_DAY: Final = 86_400.0
+# Claude Code keeps only ids that hold "claude" or "anthropic" when it asks a gateway for its models.
+_ROUTED_NAMES: Final = ("lynkr-auto", "claude-lynkr-auto")
+
+
+def build_prices(settings: Settings) -> SnapshotPrices:
+    """Prices and limits: the owner's over the snapshot's.
+
+    Raises:
+        ConfigError: `pricing.path` cannot be read or is no snapshot.
+    """
+    path = settings.pricing.path
+    if path is None:
+        snapshot = load_snapshot()
+    else:
+        try:
+            snapshot = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"pricing.path: {path} is no price snapshot ({error}); run `lynkr prices refresh`"
+            ) from error
+    return SnapshotPrices(
+        snapshot,
+        settings.pricing.overrides,
+        profiles=settings.profiles,
+        kinds={name: _price_list(provider.kind) for name, provider in settings.providers.items()},
+        free_providers=LOCAL_KINDS
+        | {name for name, provider in settings.providers.items() if provider.local},
+    )
+
+
+def _price_list(kind: str) -> str | None:
+    """The price list a kind bills by; None for a host that only speaks somebody's dialect."""
+    return None if kind.endswith("-compatible") else kind
+
+
+def build_router(settings: Settings, prices: SnapshotPrices | None = None) -> PipelineRouter:
+    """The router alone: no providers, no I/O beyond the packaged price snapshot."""
+    table = build_prices(settings) if prices is None else prices
+    return PipelineRouter(settings.tiers, default=settings.default, profiles=table.profile)
+
+
+def build_providers(settings: Settings, transport: Transport, prices: SnapshotPrices) -> tuple[Provider, ...]:
+    """The configured providers, all over *transport*."""
+    return tuple(
+        builtin(
+            name,
+            provider.kind,
+            key=provider.api_key,
+            base_url=provider.base_url,
+            transport=transport,
+            timeouts=provider.timeouts,
+            headers=provider.headers,
+            profiles=prices.profile,
+        )
+        for name, provider in settings.providers.items()
+    )
+
+
+def build_breakers(settings: ResilienceSettings) -> BreakerRegistry:
+    """Breakers of this process, or those several processes share through a file."""
+    config = BreakerConfig(
+        window=settings.breaker_window,
+        min_calls=settings.breaker_min_calls,
+        failure_ratio=settings.breaker_failure_ratio,
+        consecutive_failures=settings.breaker_failures,
+        open_for=settings.breaker_open_for,
+        longest_open=settings.breaker_longest_open,
+        probes=settings.breaker_probes,
+    )
+    if settings.breaker_path is None:
+        return MemoryBreakers(config)
+    from lynkr.layers.sqlite_breakers import SqliteBreakers  # noqa: PLC0415  # reason: sqlite3 only if asked for
+
+    return SqliteBreakers(settings.breaker_path, config)
+
+
+def build_layers(settings: ResilienceSettings, breakers: BreakerRegistry) -> tuple[Layer, ...]:
+    """Fallback, retry and breaker, by the owner's numbers."""
+    policy = FullJitter(base=settings.base_delay, cap=settings.max_delay, max_attempts=settings.max_attempts)
+    return (
+        fallback(max_attempts=settings.max_attempts),
+        retry(policy, max_attempts=settings.max_attempts),
+        breaker(breakers),
+    )
+
+
+def build_recorder(settings: Settings) -> Recorder:
+    """The ledger and the thread that writes it."""
+    telemetry = settings.telemetry
+    store: TelemetryStore
+    if telemetry.file is None:
+        store = MemoryStore()
+    else:
+        from lynkr.telemetry import SQLiteStore  # noqa: PLC0415  # reason: sqlite3 only if asked for
+
+        store = SQLiteStore(telemetry.file)
+    keep = None if telemetry.retention_days is None else telemetry.retention_days * _SECONDS_A_DAY
+    return Recorder(store, capacity=telemetry.queue_size, batch=telemetry.batch_size, keep=keep)
+
+
+def build_gateway(settings: Settings, *, transport: Transport | None = None) -> Gateway:
+    """The gateway *settings* describe, which owns all it is made of.
+
+    *transport* is httpx unless given (asyncio and trio); under asyncio alone
+    `lynkr.providers.AiohttpTransport` is several times cheaper under load.
+
+    Raises:
+        ConfigError: a part cannot be made.
+    """
+    if transport is None:
+        from lynkr.providers import HttpxTransport  # noqa: PLC0415  # reason: httpx only if asked for
+
+        transport = HttpxTransport()
+    prices = build_prices(settings)
+    breakers = build_breakers(settings.resilience)
+    return Gateway(
+        router=build_router(settings, prices),
+        providers=build_providers(settings, transport, prices),
+        transports=(transport,),
+        layers=build_layers(settings.resilience, breakers),
+        breakers=breakers,
+        recorder=build_recorder(settings),
+        prices=prices,
+        flagship=settings.pricing.flagship,
+        aliases=settings.aliases,
+        total_timeout=settings.timeouts.total,
+        record_text=settings.telemetry.record_text,
+    )
+
+
+def served_models(settings: Settings) -> tuple[str, ...]:
+    """The names a client may ask for: the routed ones, the aliases, each target."""
+    return (*_ROUTED_NAMES, *settings.aliases, *map(str, settings.targets()))

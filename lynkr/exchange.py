@@ -1,0 +1,272 @@
+"""One request from its first byte to its record.
+
+An `Exchange` belongs to one request.  It holds what the record will say and
+writes that record exactly once, whichever way the request ends.
+"""
+
+from collections.abc import Callable, Mapping
+
+from attrs import define, evolve, field, frozen
+
+from lynkr.errors import AllTargetsFailed, LynkrError
+from lynkr.model import (
+    NO_USAGE,
+    Event,
+    Folder,
+    Loss,
+    Message,
+    Request,
+    Start,
+    Text,
+    ToolResult,
+    WireFormat,
+)
+from lynkr.pricing import Cost, PriceTable, cost_of
+from lynkr.routing.decision import Decision, Target, Tier
+from lynkr.service import Journal, RawBody, Reply
+from lynkr.telemetry.record import AttemptRecord, Ending, Record
+from lynkr.wire.base import Codec, EventEncoder
+
+
+@frozen
+class Plan:
+    """Where a request is to go.  *decision* is None when the client named the target itself."""
+
+    targets: tuple[Target, ...]
+    decision: Decision | None = None
+
+    def tier_of(self, target: Target) -> Tier | None:
+        """The tier *target* was taken from."""
+        if self.decision is None:
+            return None
+        pairs = zip(self.decision.targets, self.decision.tiers, strict=False)
+        return next((tier for candidate, tier in pairs if candidate == target), None)
+
+
+@frozen
+class Ledger:
+    """What every exchange of a gateway needs to write its record.
+
+    *clock* is in Unix seconds, *monotonic* in seconds.  *flagship* names the
+    baseline of the savings.  *record_text* is the owner's consent to keep words.
+    """
+
+    write: Callable[[Record], None]
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    prices: PriceTable | None = None
+    flagship: Target | None = None
+    record_text: bool = False
+
+    def cost(self, reply: Reply | None) -> Cost:
+        """What the reply cost and what the same tokens would have cost on the flagship."""
+        if reply is None or self.prices is None:
+            return Cost()
+        return cost_of(reply.tally.usage, reply.target, self.flagship, self.prices)
+
+
+@define(kw_only=True)
+class Exchange:
+    """One request under way, from a caller in this process."""
+
+    id: str
+    ledger: Ledger
+    at: float
+    began: float
+    request: Request | None = None
+    plan: Plan | None = None
+    session: str | None = None
+    reply: Reply | None = None
+    journal: Journal = field(factory=Journal)
+    first_event_seconds: float | None = None
+    _answer: Folder | None = None
+    _written: bool = False
+
+    @property
+    def client_format(self) -> WireFormat | None:
+        """The client's dialect; None for a caller in this process."""
+        return None
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What translation could not carry, on the way there and back."""
+        return () if self.reply is None else self.reply.losses
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the client asked for a stream."""
+        return self.request is not None and self.request.stream
+
+    def primed(self, reply: Reply) -> None:
+        """Note that the answer's first part is there."""
+        self.reply = reply
+        self.first_event_seconds = self.ledger.monotonic() - self.began
+
+    @property
+    def observer(self) -> Callable[[Event], None] | None:
+        """Collects the answer's words, if the owner wants them kept."""
+        if not self.ledger.record_text:
+            return None
+        self._answer = Folder()
+        return self._answer.add
+
+    def headers(self) -> dict[str, str]:
+        """The decision, as the ``x-lynkr-*`` headers of the answer."""
+        headers = {"x-lynkr-decision-id": self.id}
+        plan = self.plan
+        if plan is None:
+            return headers
+        target = self.reply.target if self.reply is not None else plan.targets[0]
+        headers["x-lynkr-provider"] = _header_text(target.provider)
+        headers["x-lynkr-model"] = _header_text(target.model)
+        decision = plan.decision
+        if decision is None:
+            headers["x-lynkr-reason"] = "named_target"
+            return headers
+        headers["x-lynkr-tier"] = decision.tier.name
+        headers["x-lynkr-score"] = f"{decision.score:.3f}"
+        headers["x-lynkr-reason"] = _header_text(decision.reason)
+        served = plan.tier_of(target)
+        if served is not None and served is not decision.tier:
+            headers["x-lynkr-served-tier"] = served.name
+        return headers
+
+    def finish(self, ending: Ending, status: int, error: BaseException | None = None) -> None:
+        """Write the record; only the first call counts."""
+        if self._written:
+            return
+        self._written = True
+        self.ledger.write(self._record(ending, status, error))
+
+    def _record(self, ending: Ending, status: int, error: BaseException | None) -> Record:
+        reply, request, plan, decision = self.reply, self.request, self.plan, None
+        if plan is not None:
+            decision = plan.decision
+        target = None if reply is None else reply.target
+        cost = self.ledger.cost(reply)
+        return Record(
+            id=self.id,
+            at=self.at,
+            client_format=self.client_format,
+            requested_model="" if request is None else request.model,
+            stream=self.is_stream,
+            ending=ending,
+            status=status,
+            tier=None if decision is None else decision.tier,
+            served_tier=None if plan is None or target is None else plan.tier_of(target),
+            score=None if decision is None else decision.score,
+            reason=None if decision is None else decision.reason,
+            trace=() if decision is None else decision.trace,
+            session=self.session,
+            target=target,
+            attempts=self._attempts(cost),
+            usage=NO_USAGE if reply is None else reply.tally.usage,
+            cost=cost,
+            seconds=self.ledger.monotonic() - self.began,
+            seconds_to_first_event=self.first_event_seconds,
+            error=None if error is None else error_name(error),
+            losses=self.losses,
+            prompt=self._prompt(),
+            answer=self._answer_text(),
+        )
+
+    def _attempts(self, cost: Cost) -> tuple[AttemptRecord, ...]:
+        """One row per attempt; the last of them is the one that served, if any did."""
+        tried = self.journal.attempts
+        served = None if self.reply is None or not tried else tried[-1]
+        return tuple(
+            AttemptRecord(
+                target=attempt.target,
+                started=attempt.started,
+                seconds=attempt.seconds,
+                status=attempt.status,
+                outcome=attempt.outcome,
+                error=attempt.error,
+                detail=attempt.detail,
+                usage=NO_USAGE if attempt is not served or self.reply is None else self.reply.tally.usage,
+                cost_microusd=cost.cost_microusd if attempt is served else None,
+            )
+            for attempt in tried
+        )
+
+    def _prompt(self) -> str | None:
+        if not self.ledger.record_text or self.request is None:
+            return None
+        return "\n\n".join(f"[{m.role.value}] {_words(m)}" for m in self.request.messages)
+
+    def _answer_text(self) -> str | None:
+        if self._answer is None:
+            return None
+        return "".join(part.text for part in self._answer.parts() if isinstance(part, Text))
+
+
+@define(kw_only=True)
+class WireExchange(Exchange):
+    """One request under way, from a client that speaks a dialect.
+
+    *error* is why it failed before anything was sent; *raw* is the client's
+    own body; *forwarded* are its headers an upstream of its dialect should get.
+    """
+
+    codec: Codec
+    raw: RawBody | None = None
+    forwarded: Mapping[str, str] = field(factory=dict[str, str])
+    error: LynkrError | None = None
+    response_losses: tuple[Loss, ...] = ()
+    _encoder: EventEncoder | None = None
+
+    @property
+    def client_format(self) -> WireFormat:
+        return self.codec.format
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        back = self.response_losses if self._encoder is None else self._encoder.losses
+        sent = () if self.reply is None else self.reply.losses
+        return (*sent, *back)
+
+    @property
+    def encoder(self) -> EventEncoder:
+        """Writes this exchange's stream in the client's dialect; one per exchange."""
+        if self._encoder is None:
+            self._encoder = self.codec.event_encoder(self.request)
+        return self._encoder
+
+    def fail(self, error: BaseException, *, started: bool) -> None:
+        """Write the record of a defect or a shutdown; *started* says that a 200 is out already."""
+        status = 200 if started else self.codec.encode_error(error).status
+        self.finish(Ending.FAILED, status, error)
+
+
+def error_name(error: BaseException) -> str:
+    """The class a record names: that of the last attempt where several failed."""
+    if isinstance(error, AllTargetsFailed):
+        error = error.last
+    return type(error).__name__
+
+
+def stamp(event: Event, now: float) -> Event:
+    """*event*, with the time filled in that a dialect without one left open."""
+    if isinstance(event, Start) and event.created is None:
+        return evolve(event, created=int(now))
+    return event
+
+
+def _words(message: Message) -> str:
+    texts: list[str] = []
+    for part in message.parts:
+        if isinstance(part, Text):
+            texts.append(part.text)
+        elif isinstance(part, ToolResult):
+            texts.extend(inner.text for inner in part.content if isinstance(inner, Text))
+    return "\n".join(texts)
+
+
+def _header_text(text: str) -> str:
+    """Header values are visible ASCII; anything else is percent-encoded, a line break above all."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c.isascii() and c.isprintable() else "".join(f"%{b:02X}" for b in c.encode("utf-8", "replace"))
+        for c in text
+    )

@@ -1,0 +1,414 @@
+"""The straight path: bytes -> request -> decision -> attempts -> events -> bytes, one record."""
+
+import math
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import MappingProxyType, TracebackType
+from typing import Final, Self
+
+from attrs import asdict, evolve
+
+from lynkr.errors import (
+    AllTargetsFailed,
+    ClientWireError,
+    GatewayClosed,
+    LynkrError,
+    RoutingError,
+    UpstreamError,
+)
+from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
+from lynkr.layers import deadline, journal, standard_layers
+from lynkr.model import Folder, Request, Response, WireFormat
+from lynkr.pricing import PriceTable
+from lynkr.providers.base import Provider, TokenCounter, Transport
+from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
+from lynkr.resilience import BreakerRegistry, MemoryBreakers, shut
+from lynkr.routing import Decision, Snapshot, Target, TierRouter, features_of
+from lynkr.service import Call, EventStream, Layer, RawBody, Reply, stack
+from lynkr.telemetry import Recorder, TelemetryStore
+from lynkr.telemetry.record import Ending, Record
+from lynkr.wire.anthropic import AnthropicCodec
+from lynkr.wire.base import Codec
+from lynkr.wire.json_body import dump, parse_body
+from lynkr.wire.openai_chat import OpenAIChatCodec
+
+# The client's headers an upstream of the same dialect gets, whatever their values: new betas must not
+# break the gateway.  Credentials are never among them: the provider's own are added by its `Auth`.
+_FORWARDED: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
+    {
+        WireFormat.ANTHROPIC_MESSAGES: ("anthropic-", "x-claude-code-"),
+        WireFormat.OPENAI_CHAT: ("openai-beta",),
+    }
+)
+# The provider's headers a client gets with an error, because clients act on them.
+_ERROR_HEADERS: Final = ("anthropic-", "x-ratelimit-", "x-should-retry", "request-id", "x-request-id")
+_SESSION_HEADERS: Final = ("x-claude-code-session-id", "x-session-id", "session-id")
+
+
+def new_id() -> str:
+    """A request id: sortable by time, unguessable."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
+
+
+def _discard(_: Record) -> None:
+    """Where records go when nobody keeps them."""
+
+
+class Gateway:
+    """Decides, sends, translates and records; composed of what it is given, with no other state.
+
+    Providers are named by their `name`; *layers* are put around every call,
+    outermost first (`lynkr.layers.standard_layers` over *breakers* unless
+    given).  Records go to *store* through a `Recorder`, or to the *recorder*
+    given.  *aliases* are model names a client may ask for.  *clock* is in
+    Unix seconds, *monotonic* in seconds.  The gateway owns what it is given:
+    closing it closes providers, transports, recorder and store.
+    """
+
+    def __init__(
+        self,
+        *,
+        router: TierRouter,
+        providers: Sequence[Provider],
+        layers: Sequence[Layer] | None = None,
+        breakers: BreakerRegistry | None = None,
+        store: TelemetryStore | None = None,
+        recorder: Recorder | None = None,
+        transports: Sequence[Transport] = (),
+        prices: PriceTable | None = None,
+        flagship: Target | None = None,
+        aliases: Mapping[str, Target] = MappingProxyType({}),
+        codecs: Sequence[Codec] | None = None,
+        total_timeout: float | None = None,
+        record_text: bool = False,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        ids: Callable[[], str] = new_id,
+    ) -> None:
+        self._router = router
+        self._providers = {provider.name: provider for provider in providers}
+        self._breakers = breakers if breakers is not None else MemoryBreakers()
+        self._recorder = recorder = Recorder(store) if recorder is None and store is not None else recorder
+        self._transports = tuple(transports)
+        self._aliases = dict(aliases)
+        self._codecs = {codec.format: codec for codec in codecs or (AnthropicCodec(), OpenAIChatCodec())}
+        self._total_timeout = total_timeout
+        self._ids = ids
+        self._closed = False
+        self._ledger = Ledger(
+            write=_discard if recorder is None else recorder.record,
+            clock=clock,
+            monotonic=monotonic,
+            prices=prices,
+            flagship=flagship,
+            record_text=record_text,
+        )
+        if layers is None:
+            layers = standard_layers(self._breakers, clock=clock, monotonic=monotonic)
+        innermost = (journal(clock=clock, monotonic=monotonic), deadline(monotonic=monotonic))
+        self._service = stack(self._dispatch, *layers, *innermost)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+        /,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every provider and write what is still to be written.  Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        for provider in self._providers.values():
+            await provider.aclose()
+        for transport in self._transports:
+            await transport.aclose()
+        if self._recorder is not None:
+            await self._recorder.aclose()
+            self._recorder.store.close()
+
+    @property
+    def breakers(self) -> BreakerRegistry:
+        """Every circuit breaker's state, as data."""
+        return self._breakers
+
+    @property
+    def aliases(self) -> Mapping[str, Target]:
+        return MappingProxyType(self._aliases)
+
+    @property
+    def recorder(self) -> Recorder | None:
+        return self._recorder
+
+    # ------------------------------------------------------------------ deciding
+
+    def decide(self, request: Request, /, *, session: str | None = None) -> Decision:
+        """Where *request* would go now, and why.  Sends nothing.
+
+        Raises:
+            RoutingError: no target can serve it.
+        """
+        return self._router.route(request, self._snapshot(session))
+
+    def _snapshot(self, session: str | None) -> Snapshot:
+        now = self._ledger.clock()
+        return Snapshot(now=now, unavailable=self._unavailable(now), session=session)
+
+    def unavailable(self) -> frozenset[Target]:
+        """Targets whose circuit is open now."""
+        return self._unavailable(self._ledger.clock())
+
+    def _unavailable(self, now: float) -> frozenset[Target]:
+        return frozenset(Target.parse(key) for key in shut(self._breakers.statuses(now)))
+
+    def ledger_health(self) -> dict[str, int | str | None]:
+        """How the recorder is doing: counts, and its last error."""
+        return {} if self._recorder is None else asdict(self._recorder.stats())
+
+    def _plan(self, request: Request, session: str | None) -> Plan:
+        named = self._named_target(request.model)
+        if named is not None:
+            return Plan((named,))
+        decision = self.decide(request, session=session)
+        return Plan(decision.targets, decision)
+
+    def _named_target(self, model: str) -> Target | None:
+        """The target a client names itself, by alias or as `provider:model` of a provider we have."""
+        alias = self._aliases.get(model)
+        if alias is not None:
+            return alias
+        provider, colon, name = model.partition(":")
+        return Target(provider, name) if colon and name and provider in self._providers else None
+
+    # ------------------------------------------------------------------ values in, values out
+
+    async def send(self, request: Request, /, *, session: str | None = None) -> Reply:
+        """Serve *request*; the reply's events are to be read and closed by the caller.
+
+        Raises:
+            LynkrError: nothing of an answer came; `AllTargetsFailed` if several targets were tried.
+        """
+        ledger = self._ledger
+        exchange = Exchange(
+            id=self._ids(),
+            ledger=ledger,
+            at=ledger.clock(),
+            began=ledger.monotonic(),
+            request=request,
+            session=session,
+        )
+        try:
+            self._refuse_if_closed()
+            exchange.plan = self._plan(request, session)
+            reply = await self._serve(exchange)
+        except LynkrError as error:
+            exchange.finish(Ending.FAILED, error.status_hint, error)
+            raise
+        except BaseException as error:
+            exchange.finish(Ending.CANCELLED, 0, error)
+            raise
+        if reply.events is None:
+            raise AssertionError("a call without a raw body was answered with raw bytes")
+        return evolve(reply, events=RecordedEvents(exchange, reply, reply.events))
+
+    async def ask(self, request: Request, /, *, session: str | None = None) -> Response:
+        """Serve *request* and wait for the whole answer.
+
+        Raises:
+            LynkrError: as `send`, or the answer broke off midway.
+        """
+        async with self.stream(request, session=session) as events:
+            folder = Folder()
+            async for event in events:
+                folder.add(event)
+            return folder.response()
+
+    @asynccontextmanager
+    async def stream(self, request: Request, /, *, session: str | None = None) -> AsyncIterator[EventStream]:
+        """Serve *request*; gives its events and closes them.
+
+        Raises:
+            LynkrError: as `send`.
+        """
+        reply = await self.send(request, session=session)
+        try:
+            if reply.events is None:
+                raise AssertionError("send answers with events")
+            yield reply.events
+        finally:
+            await reply.aclose()
+
+    # ------------------------------------------------------------------ bytes in, bytes out
+
+    async def relay(self, format: WireFormat, body: bytes, headers: Mapping[str, str], /) -> WireReply:
+        """Serve one wire request.  Never raises `LynkrError`: errors come back encoded.
+
+        *headers* names are lower case.
+        """
+        return await self.answer(self.begin(format, body, headers))
+
+    def begin(self, format: WireFormat, body: bytes, headers: Mapping[str, str], /) -> WireExchange:
+        """Read and decide; send nothing.  What is wrong with the request stands in `Exchange.error`."""
+        codec = self._codecs[format]
+        ledger = self._ledger
+        exchange = WireExchange(
+            id=self._ids(), ledger=ledger, codec=codec, at=ledger.clock(), began=ledger.monotonic()
+        )
+        try:
+            self._refuse_if_closed()
+            parsed = parse_body(body)
+            exchange.request = request = codec.decode_request(parsed.value)
+            exchange.raw = RawBody(format, parsed)
+            exchange.forwarded = forwarded_headers(format, headers)
+            exchange.session = next((headers[name] for name in _SESSION_HEADERS if name in headers), None)
+            exchange.plan = self._plan(request, exchange.session)
+        except LynkrError as error:
+            exchange.error = error
+        return exchange
+
+    async def answer(self, exchange: WireExchange, /) -> WireReply:
+        """Send what `begin` decided.  Never raises `LynkrError`."""
+        if exchange.error is not None:
+            return self._failed(exchange, exchange.error)
+        try:
+            reply = await self._serve(exchange)
+            if exchange.is_stream:
+                return self._streaming(exchange, reply)
+            return await self._whole(exchange, reply)
+        except LynkrError as error:
+            return self._failed(exchange, error)
+        except BaseException as error:
+            cancelled = not isinstance(error, Exception)
+            exchange.finish(Ending.CANCELLED if cancelled else Ending.FAILED, 0 if cancelled else 500, error)
+            raise
+
+    def _streaming(self, exchange: WireExchange, reply: Reply) -> WireReply:
+        chunks: PassedBytes | EncodedEvents
+        if reply.raw is not None:
+            chunks, media_type = PassedBytes(exchange, reply, reply.raw), reply.content_type
+        elif reply.events is not None:
+            chunks = EncodedEvents(exchange, reply, reply.events, self._ledger.clock)
+            media_type = exchange.codec.stream_media_type
+        else:
+            raise AssertionError("a reply holds events or bytes")
+        headers = {
+            **reply.headers,
+            **exchange.headers(),
+            "content-type": media_type,
+            "cache-control": "no-cache",
+        }
+        return WireReply(reply.status, headers, exchange, chunks=chunks)
+
+    async def _whole(self, exchange: WireExchange, reply: Reply) -> WireReply:
+        """The whole answer is read before the first byte goes out, so a late failure is still an error."""
+        try:
+            if reply.raw is not None:
+                body, media_type = b"".join([chunk async for chunk in reply.raw]), reply.content_type
+            elif reply.events is not None:
+                body, media_type = await self._encode_whole(exchange, reply.events), "application/json"
+            else:
+                raise AssertionError("a reply holds events or bytes")
+        finally:
+            await reply.aclose()
+        headers = {**reply.headers, **exchange.headers(), "content-type": media_type}
+        return WireReply(reply.status, headers, exchange, body=body)
+
+    async def _encode_whole(self, exchange: WireExchange, events: EventStream) -> bytes:
+        folder = Folder()
+        async for event in events:
+            folder.add(event)
+        response = folder.response()
+        if response.created is None:
+            response = evolve(response, created=int(self._ledger.clock()))
+        encoded = exchange.codec.encode_response(response)
+        exchange.response_losses = encoded.losses
+        return dump(encoded.body)
+
+    def _failed(self, exchange: WireExchange, error: LynkrError) -> WireReply:
+        """*error* in the client's dialect; a provider's own words go through unmodified where they can."""
+        told = error.last if isinstance(error, AllTargetsFailed) else error
+        headers = {**exchange.headers(), "content-type": "application/json"}
+        if isinstance(told, UpstreamError):
+            headers |= {k: v for k, v in told.headers.items() if k.startswith(_ERROR_HEADERS)}
+            if told.retry_after is not None:
+                headers["retry-after"] = str(math.ceil(told.retry_after))
+            if told.body and told.status and told.wire_format == exchange.codec.format:
+                return WireReply(told.status, headers, exchange, body=told.body, error=error)
+        encoded = exchange.codec.encode_error(told)
+        return WireReply(encoded.status, headers, exchange, body=dump(encoded.body), error=error)
+
+    # ------------------------------------------------------------------ counting
+
+    async def count_tokens(
+        self, format: WireFormat, body: bytes, headers: Mapping[str, str], /
+    ) -> tuple[int, bool]:
+        """Input tokens of a request, and whether that is an estimate.  Writes no record.
+
+        Raises:
+            ClientWireError: the body is malformed.
+        """
+        exchange = self.begin(format, body, headers)
+        request = exchange.request
+        if request is None:
+            raise exchange.error or ClientWireError("the body could not be read")
+        if exchange.plan is not None:
+            target = exchange.plan.targets[0]
+            provider = self._providers.get(target.provider)
+            if isinstance(provider, TokenCounter):
+                try:
+                    counted = await provider.count_tokens(self._call(exchange, exchange.plan))
+                except LynkrError:
+                    counted = None  # an estimate still answers; the header says that it is one
+                if counted is not None:
+                    return counted, False
+        return features_of(request).input_tokens, True
+
+    # ------------------------------------------------------------------ inside
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise GatewayClosed("the gateway is closed")
+
+    def _call(self, exchange: Exchange, plan: Plan) -> Call:
+        if exchange.request is None:
+            raise AssertionError("an exchange is planned after its request was read")
+        deadline = None if self._total_timeout is None else exchange.began + self._total_timeout
+        return Call(
+            request=exchange.request,
+            target=plan.targets[0],
+            alternatives=plan.targets[1:],
+            raw=exchange.raw if isinstance(exchange, WireExchange) else None,
+            deadline=deadline,
+            session=exchange.session,
+            headers=exchange.forwarded if isinstance(exchange, WireExchange) else {},
+            observer=exchange.observer,
+            journal=exchange.journal,
+        )
+
+    async def _serve(self, exchange: Exchange) -> Reply:
+        if exchange.plan is None:
+            raise AssertionError("an exchange is served after it was planned")
+        reply = await self._service(self._call(exchange, exchange.plan))
+        exchange.primed(reply)
+        return reply
+
+    async def _dispatch(self, call: Call) -> Reply:
+        """The innermost service: the provider the target names."""
+        provider = self._providers.get(call.target.provider)
+        if provider is None:
+            raise RoutingError(f"{call.target}: no provider is named {call.target.provider!r}; configure it")
+        return await provider.send(call)
+
+
+def forwarded_headers(format: WireFormat, headers: Mapping[str, str]) -> dict[str, str]:
+    """Those of a client's headers (lower-case names) that go to an upstream of the same dialect."""
+    prefixes = _FORWARDED.get(format, ())
+    return {name: value for name, value in headers.items() if name.startswith(prefixes)} if prefixes else {}

@@ -1,0 +1,206 @@
+"""Answers on their way to a client: bytes, or events, whose end writes the record.
+
+They are classes, not async generators, so that closing one from another task,
+or while it waits, is safe on asyncio and trio alike.
+"""
+
+from collections.abc import Callable
+from typing import Self
+
+from attrs import define, field
+
+from lynkr.errors import LynkrError
+from lynkr.exchange import Exchange, WireExchange, stamp
+from lynkr.model import Event
+from lynkr.service import ByteStream, EventStream, Reply
+from lynkr.telemetry.record import Ending
+
+
+@define
+class WireReply:
+    """What goes back to a client, already in its own dialect.
+
+    Either *body* is the whole answer, or *chunks* is to be iterated.  Whoever
+    holds it calls `aclose` in ``finally``; a whole answer that reached the
+    client is `delivered` first.  *error* is set when the answer is an error.
+    """
+
+    status: int
+    headers: dict[str, str]
+    exchange: WireExchange
+    body: bytes | None = None
+    chunks: ByteStream | None = None
+    error: BaseException | None = None
+
+    def delivered(self) -> None:
+        """The last byte of a whole answer has left: write the record."""
+        self.exchange.finish(Ending.OK if self.error is None else Ending.FAILED, self.status, self.error)
+
+    async def aclose(self) -> None:
+        """Release everything; an answer not delivered by now was cancelled.  Idempotent."""
+        if self.chunks is not None:
+            await self.chunks.aclose()
+        elif self.exchange.reply is not None:
+            await self.exchange.reply.aclose()
+        ending = Ending.CANCELLED if self.error is None else Ending.FAILED
+        self.exchange.finish(ending, self.status, self.error)
+
+
+class FrameGate:
+    """Lets server-sent events through whole, so that what was let through always ends between two.
+
+    Then a ping or an error event may follow at any time, also when the
+    provider's connection breaks in the middle of an event.  No byte is changed.
+    """
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """As much of what was fed as ends with a blank line."""
+        held = self._held
+        if not held and data.endswith(b"\n\n"):
+            return data
+        # A blank line may straddle the seam, but by no more than three bytes.
+        searched = max(0, len(held) - 3)
+        held += data
+        end = max(
+            (
+                found + len(mark)
+                for mark in (b"\n\n", b"\n\r\n", b"\r\r")
+                if (found := held.rfind(mark, searched)) != -1
+            ),
+            default=0,
+        )
+        passed = bytes(held[:end])
+        del held[:end]
+        return passed
+
+    def rest(self) -> bytes:
+        """What is left when the stream ended well."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+
+@define
+class PassedBytes:
+    """The provider's own event stream, for a client of the same dialect."""
+
+    _exchange: WireExchange
+    _reply: Reply
+    _source: ByteStream
+    _gate: FrameGate = field(factory=FrameGate)
+    _drained: bool = False
+    _over: bool = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._over:
+            if self._drained:
+                self._over = True
+                await self._reply.aclose()
+                self._exchange.finish(Ending.OK, self._reply.status)
+                break
+            try:
+                data = self._gate.feed(await self._source.__anext__())
+            except StopAsyncIteration:
+                self._drained = True
+                data = self._gate.rest()
+            except LynkrError as error:
+                self._over = True
+                ending = await _break_off(self._exchange, self._reply, error)
+                # The provider's own error event has gone through already: a second one would be ours.
+                data = self._gate.rest() if self._reply.tally.error_sent else ending
+            if data:
+                return data
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._over = True
+        await self._reply.aclose()
+        self._exchange.finish(Ending.CANCELLED, self._reply.status)
+
+
+@define
+class EncodedEvents:
+    """Another dialect's events, written in the client's."""
+
+    _exchange: WireExchange
+    _reply: Reply
+    _source: EventStream
+    _clock: Callable[[], float]
+    _over: bool = False
+    _drained: bool = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        encoder = self._exchange.encoder
+        while not self._over:
+            if self._drained:
+                self._over = True
+                await self._reply.aclose()
+                self._exchange.finish(Ending.OK, self._reply.status)
+                break
+            try:
+                data = encoder.encode(stamp(await self._source.__anext__(), self._clock()))
+            except StopAsyncIteration:
+                self._drained = True
+                data = encoder.close()
+            except LynkrError as error:
+                self._over = True
+                return await _break_off(self._exchange, self._reply, error)
+            if data:
+                return data
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._over = True
+        await self._reply.aclose()
+        self._exchange.finish(Ending.CANCELLED, self._reply.status)
+
+
+async def _break_off(exchange: WireExchange, reply: Reply, error: LynkrError) -> bytes:
+    """End a stream that failed midway: the dialect's error event, and a failed record."""
+    await reply.aclose()
+    exchange.finish(Ending.FAILED, reply.status, error)
+    return exchange.encoder.encode_error(error)
+
+
+@define
+class RecordedEvents:
+    """Events for a caller in this process; their end writes the record."""
+
+    _exchange: Exchange
+    _reply: Reply
+    _source: EventStream
+    _status: int = field(default=200)
+    _over: bool = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            return await self._source.__anext__()
+        except StopAsyncIteration:
+            self._over = True
+            await self._reply.aclose()
+            self._exchange.finish(Ending.OK, self._status)
+            raise
+        except LynkrError as error:
+            self._over = True
+            await self._reply.aclose()
+            self._exchange.finish(Ending.FAILED, self._status, error)
+            raise
+
+    async def aclose(self) -> None:
+        self._over = True
+        await self._reply.aclose()
+        self._exchange.finish(Ending.CANCELLED, self._status)

@@ -1,0 +1,43 @@
+"""What a `FrameGate` lets through always ends between two events, and is unchanged."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lynkr.relay import FrameGate
+from lynkr.wire.sse import FrameDecoder
+
+LINES = st.sampled_from([b"data: {}", b"event: ping", b"data: \xc3\xa9", b": comment", b"id: 7"])
+ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> bytes:
+    end = draw(ENDS)
+    frames = draw(st.lists(st.lists(LINES, min_size=1), min_size=1))
+    return b"".join(end.join(lines) + end + end for lines in frames)
+
+
+@given(streams(), st.data())
+def test_bytes_pass_unchanged_and_only_whole_events_at_a_time(stream: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)))))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    gate, passed = FrameGate(), b""
+    for piece in pieces:
+        passed += gate.feed(piece)
+        if passed and not passed.endswith(b"\r"):
+            decoder = FrameDecoder()
+            list(decoder.feed(passed))
+            assert decoder.close()
+    assert passed + gate.rest() == stream
+
+
+@given(st.binary())
+def test_nothing_is_lost_of_what_is_not_an_event_stream(body: bytes) -> None:
+    gate = FrameGate()
+    assert gate.feed(body) + gate.rest() == body
+
+
+def test_an_unfinished_event_is_held_back() -> None:
+    gate = FrameGate()
+    assert gate.feed(b"data: 1\n\ndata: 2\n") == b"data: 1\n\n"
+    assert gate.feed(b"\n") == b"data: 2\n\n"

@@ -1,0 +1,65 @@
+"""The codec: the dialect's front."""
+
+from collections.abc import Mapping
+
+from lynkr.errors import ClientWireError, UpstreamError, UpstreamWireError
+from lynkr.model import Json, Request, Response, WireFormat
+from lynkr.wire.anthropic.decoder import AnthropicEventDecoder
+from lynkr.wire.anthropic.encoder import AnthropicEventEncoder
+from lynkr.wire.anthropic.errors import decode_error, encode_error
+from lynkr.wire.anthropic.fields import FieldError
+from lynkr.wire.anthropic.request import decode_request, encode_request
+from lynkr.wire.anthropic.response import decode_response, encode_response
+from lynkr.wire.base import Encoded, EncodedError
+
+
+class AnthropicCodec:
+    """Anthropic Messages, both directions, whole and streaming.  Stateless."""
+
+    @property
+    def format(self) -> WireFormat:
+        return WireFormat.ANTHROPIC_MESSAGES
+
+    @property
+    def stream_media_type(self) -> str:
+        return "text/event-stream"
+
+    def decode_request(self, body: Mapping[str, Json], /) -> Request:
+        """
+        Raises:
+            ClientWireError: with the path in the body, such as ``messages[2].content[0].text``.
+        """  # noqa: D205, D212  # reason: the name says it
+        try:
+            return decode_request(body)
+        except FieldError as error:
+            raise ClientWireError(error.problem, field=error.path) from error
+
+    def encode_request(self, request: Request, /) -> Encoded:
+        return encode_request(request)
+
+    def decode_response(self, body: Mapping[str, Json], /) -> Response:
+        """
+        Raises:
+            UpstreamWireError: the answer is not this dialect's.
+        """  # noqa: D205, D212  # reason: the name says it
+        try:
+            return decode_response(body)
+        except FieldError as error:
+            raise UpstreamWireError(f"the answer is malformed: {error}") from error
+
+    def encode_response(self, response: Response, /) -> Encoded:
+        return encode_response(response)
+
+    def decode_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, /, *, target: str
+    ) -> UpstreamError:
+        return decode_error(status, headers, body, target=target)
+
+    def encode_error(self, error: BaseException, /) -> EncodedError:
+        return encode_error(error)
+
+    def event_decoder(self) -> AnthropicEventDecoder:
+        return AnthropicEventDecoder()
+
+    def event_encoder(self, request: Request | None = None, /) -> AnthropicEventEncoder:  # noqa: ARG002
+        return AnthropicEventEncoder()

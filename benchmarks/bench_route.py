@@ -1,0 +1,178 @@
+"""What a decision costs: microseconds per `PipelineRouter.route`, whole and by piece, warm.
+
+    python benchmarks/bench_route.py            # prints the table
+    python benchmarks/bench_route.py --check    # and fails when a budget is broken
+
+Budgets: a 2 KB chat under 100 us, a 200-message agent body of 200 KB under 1 ms
+(CPython 3.11).  Absolute times depend on the machine, so each is also given as a
+multiple of reading the same body with `json.loads` in the same run: routing has
+to stay a small part of what receiving a request costs anyway.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from timeit import repeat
+
+from lynkr.model import Message, Request, Role, Text, ToolCall, ToolResult, ToolSpec
+from lynkr.routing import PipelineRouter, Snapshot, Target, Tier, features_of
+from lynkr.routing.envelope import strip_envelopes
+from lynkr.routing.reading import read
+
+CHAT_BUDGET_US = 100.0
+AGENT_BUDGET_US = 1_000.0
+
+_PARAGRAPH = (
+    "Please refactor the billing module so that invoices are computed lazily. Three services share the "
+    "code in src/billing/core.py and each of them imports `compute_total`. Keep the public API stable, add "
+    "tests, and make sure that the migration does not break existing customers, whose data stays readable. "
+)
+_REMINDER = (
+    "<system-reminder>\n"
+    + "Follow the security policy of this project at all times. " * 40
+    + "</system-reminder>\n"
+)
+_TOOL_NAMES = (
+    "Agent",
+    "Bash",
+    "Glob",
+    "Grep",
+    "Read",
+    "Edit",
+    "Write",
+    "NotebookEdit",
+    "WebFetch",
+    "WebSearch",
+)
+_TOOL_NAMES += ("TodoWrite", "Skill", "ExitPlanMode", "LSP")
+
+
+def chat(size: int = 2_048) -> Request:
+    text = (_PARAGRAPH * (size // len(_PARAGRAPH) + 1))[:size]
+    return Request(model="auto", messages=(Message.system("You are helpful."), Message.user(text)))
+
+
+def agent(messages: int = 200, size: int = 200_000) -> Request:
+    """A session as a coding agent sends it: asks in envelopes, a tool loop, 14 wordy tools."""
+    schema = {
+        "type": "object",
+        "properties": {
+            f"option_{n}": {"type": "string", "description": "what it is for " * 6} for n in range(6)
+        },
+        "required": ["option_0"],
+    }
+    tools = tuple(ToolSpec(name, "How and when to use this tool. " * 60, schema) for name in _TOOL_NAMES)
+    output = "def handler(event):\n    return event  # a line of some file that was read\n"
+    per_result = output * ((size - 30_000) // (messages // 2) // len(output))
+    history = [Message.system("You are a coding agent. " * 400)]
+    for turn in range((messages - 1) // 2):
+        if turn % 25 == 0:
+            ask = f"Now fix the failing tests of part {turn} and explain what was wrong. {_PARAGRAPH}"
+            history.append(Message(Role.USER, (Text(_REMINDER), Text(ask))))
+        else:
+            result = ToolResult(f"call_{turn}", (Text(per_result),))
+            history.append(Message(Role.USER, (result, Text(_REMINDER)) if turn % 10 == 0 else (result,)))
+        arguments = json.dumps({"file_path": f"/repo/src/part_{turn}/core.py", "new_string": "x" * 200})
+        call = ToolCall(f"call_{turn + 1}", "Edit" if turn % 3 == 0 else "Read", arguments)
+        history.append(Message(Role.ASSISTANT, (Text("I look at the file."), call)))
+    history.append(Message(Role.USER, (ToolResult(f"call_{messages // 2}", (Text(per_result),)),)))
+    return Request(model="auto", messages=tuple(history), tools=tools, max_output_tokens=32_000)
+
+
+def body_of(request: Request) -> bytes:
+    """About the bytes a client would send for it."""
+    messages = [
+        {"role": message.role, "content": [_plain(part) for part in message.parts]}
+        for message in request.messages
+    ]
+    tools = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+        for tool in request.tools
+        if isinstance(tool, ToolSpec)
+    ]
+    return json.dumps({"model": request.model, "messages": messages, "tools": tools}).encode()
+
+
+def _plain(part: object) -> dict[str, object]:
+    match part:
+        case Text(text=text):
+            return {"type": "text", "text": text}
+        case ToolCall(id=id, name=name, arguments=arguments):
+            return {"type": "tool_use", "id": id, "name": name, "input": json.loads(arguments)}
+        case ToolResult(call_id=call_id, content=content):
+            return {
+                "type": "tool_result",
+                "tool_use_id": call_id,
+                "content": [_plain(inner) for inner in content],
+            }
+        case _:
+            raise TypeError(part)
+
+
+def microseconds(call: Callable[[], object], seconds: float = 0.15) -> float:
+    """The best of several runs: what the work costs when nothing disturbs it."""
+    call()
+    once = min(repeat(call, number=1, repeat=3))
+    number = max(1, int(seconds / 5 / max(once, 1e-7)))
+    return min(repeat(call, number=number, repeat=5)) / number * 1e6
+
+
+def measure() -> dict[str, tuple[float, float, int]]:
+    """Name to (microseconds, multiple of `json.loads` of the body, bytes of the body)."""
+    router = PipelineRouter(
+        {
+            Tier.SIMPLE: ["ollama:qwen3", "ollama:llama3.2"],
+            Tier.MEDIUM: ["openai:gpt-5-mini", "moonshot:kimi-k2"],
+            Tier.COMPLEX: ["anthropic:claude-sonnet-4-5", "openai:gpt-5"],
+            Tier.REASONING: ["anthropic:claude-opus-4-5"],
+        }
+    )
+    snapshot = Snapshot(session="s", pins={"s": Target("openai", "gpt-5")})
+    rows: dict[str, tuple[float, float, int]] = {}
+    for name, request in (
+        ("chat 2 KB", chat()),
+        ("agent 200 x 200 KB", agent()),
+        ("agent 60 x 60 KB", agent(60, 60_000)),
+    ):
+        body = body_of(request)
+        loads = microseconds(lambda body=body: json.loads(body))
+        features = features_of(request)
+        pieces: dict[str, Callable[[], object]] = {
+            "route": lambda request=request: router.route(request, snapshot),
+            "features_of": lambda request=request: features_of(request),
+            "decide": lambda features=features: router.decide(features, snapshot),
+            "read(ask)": lambda features=features: read(features.ask),
+        }
+        for piece, call in pieces.items():
+            cost = microseconds(call)
+            rows[f"{name}: {piece}"] = (cost, cost / loads, len(body))
+    wrapped = _REMINDER + _PARAGRAPH * 7
+    rows["strip_envelopes, 4 KB"] = (microseconds(lambda: strip_envelopes(wrapped)), 0.0, len(wrapped))
+    return rows
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--check", action="store_true", help="fail when a budget is broken")
+    check = arguments.parse_args().check
+    rows = measure()
+    print(f"CPython {sys.version.split()[0]}, best of 5")
+    print(f"{'what':34}{'microseconds':>14}{'x json.loads':>14}{'body bytes':>12}")
+    for name, (cost, ratio, size) in rows.items():
+        print(f"{name:34}{cost:14.1f}{ratio:14.2f}{size:12,}")
+    budgets = {"chat 2 KB: route": CHAT_BUDGET_US, "agent 200 x 200 KB: route": AGENT_BUDGET_US}
+    broken = [
+        f"{name}: {rows[name][0]:.0f} us, budget {budget:.0f}"
+        for name, budget in budgets.items()
+        if rows[name][0] > budget
+    ]
+    for line in broken:
+        print(f"over budget: {line}")
+    return 1 if check and broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,362 @@
+"""What routing looks at: `Request` to `Features`, in time that does not grow with the length of its texts.
+
+Sizes come from string lengths; only the newest ask and a few before it are
+read word by word (`lynkr.routing.reading`), and of tool calls only the path
+they wrote to.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+from attrs import field, frozen
+
+from lynkr.model import (
+    Foreign,
+    Image,
+    Json,
+    Message,
+    Reasoning,
+    Request,
+    Role,
+    Text,
+    ToolCall,
+    ToolMode,
+    ToolResult,
+    ToolSpec,
+)
+from lynkr.routing.envelope import strip_envelopes
+from lynkr.routing.harness import (
+    ERROR_MARKS,
+    HARMLESS_SEGMENTS,
+    HARNESS_TOOLS,
+    PATH_KEYS,
+    PROBES,
+    RISKY_SEGMENTS,
+    SIDE_OPENINGS,
+    SIDE_SYSTEMS,
+    TITLE_FIELDS,
+    WRITE_TOOLS,
+)
+from lynkr.routing.reading import NOTHING, AskKind, Reading, read
+
+WINDOW: Final = 5
+"""Asks that are read: the newest and those before it."""
+
+_EARLIER_CHARS: Final = 600
+_BYTES_PER_TOKEN: Final = 4
+_MOST_BYTES_PER_TOKEN: Final = 8
+_TOKENS_PER_IMAGE: Final = 1_500
+_TOKENS_PER_MESSAGE: Final = 4
+_RECENT_RESULTS: Final = 8
+_SYSTEM_HEAD: Final = 1_200
+_ARGUMENT_HEAD: Final = 4_096
+
+
+class Traffic(StrEnum):
+    """Who a request is for: the user, or the harness's own upkeep."""
+
+    MAIN = "main"
+    TITLE = "title"
+    SUMMARY = "summary"
+    SUGGESTION = "suggestion"
+    COMPACTION = "compaction"
+    PROBE = "probe"
+
+
+@frozen
+class Features:
+    """Everything scorers, policies and rules need to know of a request.
+
+    *ask* is the user's newest words with the harness's envelopes taken off:
+    the only prompt text held here, kept out of `repr`.  *reading* is what its
+    words say, *earlier* the readings of up to four asks before it, newest first.
+
+    *input_tokens* is the expected size of the whole prompt, *least_input_tokens*
+    what it surely reaches; both are estimates from lengths.
+
+    *loop_results* counts tool results since the newest ask, *recent_errors*
+    the failures among the last eight of them.  *touched* names the risky words in paths
+    that tool calls wrote to since then.  *extra_tools* leaves out the tools a coding
+    agent always brings.
+    """
+
+    ask: str = field(default="", repr=False)
+    reading: Reading = NOTHING
+    earlier: tuple[Reading, ...] = ()
+    traffic: Traffic = Traffic.MAIN
+    input_tokens: int = 0
+    least_input_tokens: int = 0
+    max_output_tokens: int | None = None
+    messages: int = 0
+    tool_results: int = 0
+    loop_results: int = 0
+    recent_errors: int = 0
+    in_tool_loop: bool = False
+    touched: tuple[str, ...] = ()
+    tools: int = 0
+    extra_tools: int = 0
+    images: int = 0
+    needs_tools: bool = False
+    needs_structured_output: bool = False
+    reasoning_effort: str | None = None
+
+    @property
+    def has_tools(self) -> bool:
+        return self.tools > 0
+
+    @property
+    def needs_vision(self) -> bool:
+        return self.images > 0
+
+    @property
+    def is_side_traffic(self) -> bool:
+        return self.traffic is not Traffic.MAIN
+
+    @property
+    def is_agentic(self) -> bool:
+        return self.tools > 0 or self.tool_results > 0
+
+    @property
+    def is_small_talk(self) -> bool:
+        """The newest ask is nothing but a greeting or thanks."""
+        return self.reading.kind is AskKind.SMALL_TALK
+
+    @property
+    def is_risky(self) -> bool:
+        """The ask changes something where a mistake is dear, or files of that kind were just written.
+
+        Whole words only: an order to change ("fix", "rotate", "deploy"), with a
+        word for access, money, keys, production or migrations, and not merely
+        a change of wording.
+        """
+        hits = self.reading.hits
+        asked = (
+            "risky" in hits and "changing" in hits and "benign" not in hits and not self.reading.is_knowledge
+        )
+        return asked or bool(self.touched)
+
+    @property
+    def is_autonomous(self) -> bool:
+        """Tools are at hand, and the ask is to go on without the user until something is reached."""
+        return self.tools > 0 and "autonomy" in self.reading.hits
+
+    @property
+    def is_struggling(self) -> bool:
+        """At least three of the loop's last tool results are failures."""
+        return self.in_tool_loop and self.recent_errors >= 3
+
+
+@frozen
+class _Size:
+    bytes: int
+    images: int
+    tool_results: int
+    has_tool_parts: bool
+
+
+def features_of(request: Request) -> Features:
+    """Look at a request once.
+
+    >>> features_of(Request(model="auto", messages=(Message.user("hi there"),))).is_small_talk
+    True
+    """
+    size = _size_of(request)
+    spoken = _spoken(request.messages)
+    asks = [(index, text) for index, text in spoken if text]
+    traffic = _traffic(request, asks[0][1] if asks else "")
+    readings = [read(text if not nth else text[:_EARLIER_CHARS]) for nth, (_, text) in enumerate(asks)]
+    since = asks[0][0] if asks else -1
+    results, errors, touched = _loop(request.messages, since, _task_start(asks, readings))
+    choice = request.tool_choice
+    tokens = size.images * _TOKENS_PER_IMAGE + len(request.messages) * _TOKENS_PER_MESSAGE
+    return Features(
+        ask=asks[0][1] if asks else "",
+        reading=readings[0] if readings else NOTHING,
+        earlier=tuple(readings[1:]),
+        traffic=traffic,
+        input_tokens=tokens + size.bytes // _BYTES_PER_TOKEN,
+        least_input_tokens=size.bytes // _MOST_BYTES_PER_TOKEN,
+        max_output_tokens=request.max_output_tokens,
+        messages=len(request.messages),
+        tool_results=size.tool_results,
+        loop_results=results,
+        recent_errors=errors,
+        in_tool_loop=results > 0 and _ends_with_results(request.messages),
+        touched=touched,
+        tools=len(request.tools),
+        extra_tools=_extra_tools(request),
+        images=size.images,
+        needs_tools=(bool(request.tools) and (choice is None or choice.mode is not ToolMode.NONE))
+        or size.has_tool_parts,
+        needs_structured_output=request.output_format is not None,
+        reasoning_effort=None if request.reasoning is None else request.reasoning.effort,
+    )
+
+
+# --- Size ---------------------------------------------------------------------------------------------
+
+
+def _bytes_in(text: str) -> int:
+    """Length in UTF-8: a fair measure for every alphabet, and free for ASCII."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _size_of(request: Request) -> _Size:
+    size = images = results = 0
+    has_tool_parts = False
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, Text):
+                size += _bytes_in(part.text)
+            elif isinstance(part, ToolResult):
+                results += 1
+                has_tool_parts = True
+                for inner in part.content:
+                    if isinstance(inner, Text):
+                        size += _bytes_in(inner.text)
+                    elif isinstance(inner, Image):
+                        images += 1
+                    else:
+                        size += _foreign_bytes(inner)
+            elif isinstance(part, ToolCall):
+                has_tool_parts = True
+                size += _bytes_in(part.arguments) + len(part.name)
+            elif isinstance(part, Image):
+                images += 1
+            elif isinstance(part, Reasoning):
+                size += _bytes_in(part.text)
+            else:
+                size += _foreign_bytes(part)
+    for tool in request.tools:
+        size += len(tool.name)
+        if isinstance(tool, ToolSpec):
+            # A mapping's repr is as long as its JSON, give or take the spelling of true and null.
+            size += len(tool.description or "") + len(repr(tool.input_schema))
+    return _Size(size, images, results, has_tool_parts)
+
+
+def _foreign_bytes(part: Foreign) -> int:
+    """The visible text of a block; sealed and encoded data is not counted, its tokens are unknown."""
+    value = part.value
+    if not isinstance(value, Mapping):
+        return 0
+    return sum(len(item) for key in ("text", "title", "content") if isinstance(item := value.get(key), str))
+
+
+def _extra_tools(request: Request) -> int:
+    return sum(_folded_name(tool.name) not in HARNESS_TOOLS for tool in request.tools)
+
+
+def _folded_name(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+# --- Asks ---------------------------------------------------------------------------------------------
+
+
+def _spoken(messages: Sequence[Message]) -> list[tuple[int, str]]:
+    """What the user typed, newest first: message index and text, up to `WINDOW` of them."""
+    found: list[tuple[int, str]] = []
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if message.role is not Role.USER:
+            continue
+        typed = [
+            text for part in message.parts if isinstance(part, Text) and (text := strip_envelopes(part.text))
+        ]
+        if typed:
+            found.append((index, typed[0] if len(typed) == 1 else "\n".join(typed)))
+            if len(found) == WINDOW:
+                break
+    return found
+
+
+def _traffic(request: Request, ask: str) -> Traffic:
+    opening = ask[:80].casefold().lstrip()
+    for mark, traffic in SIDE_OPENINGS:
+        if opening.startswith(mark):
+            return Traffic(traffic)
+    if request.tools:
+        return Traffic.MAIN
+    if opening.strip(" .!") in PROBES and len(request.messages) <= 2:
+        return Traffic.PROBE
+    if request.output_format is not None and _asks_for_title(request.output_format.schema):
+        return Traffic.TITLE
+    if request.messages and request.messages[0].role is Role.SYSTEM:
+        head = " ".join(
+            part.text[:_SYSTEM_HEAD] for part in request.messages[0].parts if isinstance(part, Text)
+        )
+        folded = head[: 3 * _SYSTEM_HEAD].casefold()
+        for mark, traffic in SIDE_SYSTEMS:
+            if mark in folded:
+                return Traffic(traffic)
+    return Traffic.MAIN
+
+
+def _asks_for_title(schema: Json) -> bool:
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    return isinstance(properties, Mapping) and "title" in properties and TITLE_FIELDS.issuperset(properties)
+
+
+# --- The tool loop ------------------------------------------------------------------------------------
+
+
+def _task_start(asks: Sequence[tuple[int, str]], readings: Sequence[Reading]) -> int:
+    """Index of the message that set the present task: behind "continue" stands what is to be continued."""
+    for (index, _), reading in zip(asks, readings, strict=True):
+        if reading.kind in (AskKind.NEW, AskKind.SMALL_TALK):
+            return index
+    return asks[-1][0] if asks else -1
+
+
+def _ends_with_results(messages: Sequence[Message]) -> bool:
+    for message in reversed(messages):
+        if message.role is not Role.SYSTEM:
+            return any(isinstance(part, ToolResult) for part in message.parts)
+    return False
+
+
+def _loop(messages: Sequence[Message], ask: int, task: int) -> tuple[int, int, tuple[str, ...]]:
+    """Tool results since *ask*, failures among the latest, risky words of paths written since *task*."""
+    results = errors = 0
+    touched: set[str] = set()
+    for index in range(len(messages) - 1, max(task, -1), -1):
+        for part in messages[index].parts:
+            if isinstance(part, ToolCall):
+                if _folded_name(part.name) in WRITE_TOOLS:
+                    touched |= _risky_words(part.arguments)
+            elif isinstance(part, ToolResult) and index >= ask:
+                results += 1
+                if results <= _RECENT_RESULTS and _has_failed(part):
+                    errors += 1
+    return results, errors, tuple(sorted(touched))
+
+
+def _has_failed(result: ToolResult) -> bool:
+    if result.is_error:
+        return True
+    for part in result.content:
+        if isinstance(part, Text):
+            ends = (part.text[:200] + part.text[-200:]).casefold()
+            return any(mark in ends for mark in ERROR_MARKS)
+    return False
+
+
+_SEGMENT: Final = re.compile(r"[a-z]+[0-9]?|[A-Z][a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+
+
+def _risky_words(arguments: str) -> frozenset[str]:
+    """The risky words among the segments of a written path; none for tests and documents."""
+    head = arguments[:_ARGUMENT_HEAD]
+    for key in PATH_KEYS:
+        at = head.find(key)
+        if at < 0:
+            continue
+        start = head.find('"', at + len(key)) + 1
+        end = head.find('"', start)
+        if start and end > start:
+            segments = frozenset(word.lower() for word in _SEGMENT.findall(head[start:end]))
+            return RISKY_SEGMENTS & segments if HARMLESS_SEGMENTS.isdisjoint(segments) else frozenset()
+    return frozenset()

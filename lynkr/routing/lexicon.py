@@ -1,0 +1,516 @@
+"""The words that tell how hard an ask is, as data.
+
+A *group* is a set of words and phrases that say the same thing about an ask.
+`Group.points` is how much evidence they are: *first* for one, *more* for each
+further one, never over *most*.  Points of different groups add up, and
+``1 - exp(-points)`` is a difficulty in [0, 1]: 0.29 points make MEDIUM, 0.69
+COMPLEX, 1.39 REASONING (`lynkr.routing.tiers`).
+
+Words are matched whole and folded; every mark between letters and digits is a
+space, so that ``lock-free`` is the phrase "lock free" and ``src/auth/db.ts`` the words
+"src auth db ts".  Nothing here is a regular expression, and looking a text up
+costs one pass whatever the number of words.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from attrs import field, frozen
+
+
+@frozen
+class Group:
+    """*words* and *phrases* count anywhere, *verbs* only in an order, *nouns* only outside one."""
+
+    name: str
+    first: float = 0.0
+    more: float = 0.0
+    most: float = 0.0
+    words: tuple[str, ...] = field(default=(), repr=False)
+    verbs: tuple[str, ...] = field(default=(), repr=False)
+    nouns: tuple[str, ...] = field(default=(), repr=False)
+    phrases: tuple[str, ...] = field(default=(), repr=False)
+
+    def points(self, hits: int) -> float:
+        return min(self.most, self.first + self.more * (hits - 1)) if hits else 0.0
+
+
+def _plain(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _nouns(text: str) -> tuple[str, ...]:
+    """Each word and its plural."""
+    words: list[str] = []
+    for word in text.split():
+        words.append(word)
+        if word.endswith(("s", "x", "ch", "sh")):
+            words.append(word + "es")
+        elif word.endswith("y") and word[-2] not in "aeiou":
+            words.append(word[:-1] + "ies")
+        else:
+            words.append(word + "s")
+    return tuple(words)
+
+
+def _verbs(text: str) -> tuple[str, ...]:
+    """Each verb, its -ing form, and the British spelling of -ize and -yze."""
+    words: list[str] = []
+    for verb in text.split():
+        spellings = [verb]
+        if verb.endswith(("ize", "yze")):
+            spellings.append(verb[:-2] + "se")
+        for word in spellings:
+            words += [word, (word[:-1] if word.endswith("e") and not word.endswith("ee") else word) + "ing"]
+    return tuple(words)
+
+
+def _phrases(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(line.split()) for line in text.split(",") if line.strip())
+
+
+GROUPS: Final = (
+    # --- what kind of act is asked for
+    Group(
+        "task",
+        first=0.18,
+        more=0.05,
+        most=0.28,
+        verbs=_verbs(
+            """add remove delete rename list show print format fix install run check search grep find
+            convert extract create make update change move replace revert commit generate parse sort set
+            edit handle wire expose validate wrap inline bump upgrade downgrade merge rebase split copy
+            insert append import export mock stub test lint document comment log port configure enable
+            disable register render fetch call rerun use put"""
+        ),
+    ),
+    Group(
+        "prose",
+        first=0.22,
+        more=0.06,
+        most=0.3,
+        verbs=_verbs(
+            """write draft compose translate summarize explain describe compare contrast paraphrase
+            proofread brainstorm suggest recommend elaborate discuss outline rephrase"""
+        ),
+        words=_nouns(
+            "essay article report proposal email story poem letter speech summary difference benefit"
+        ),
+    ),
+    Group(
+        "build",
+        first=0.3,
+        more=0.1,
+        most=0.5,
+        verbs=_verbs(
+            """implement build develop debug optimize investigate propose trace profile identify
+            recommend benchmark parallelize integrate containerize simulate model reconcile enumerate
+            justify standardize consolidate unify generalize extend automate troubleshoot instrument
+            critique"""
+        ),
+        phrases=_phrases(
+            """walk me through, figure out, find out, find out why, work out why, track down, look into,
+            dig into, find the cause, the cause of, find and fix, what causes"""
+        ),
+    ),
+    Group(
+        "work",
+        first=0.43,
+        more=0.13,
+        most=0.8,
+        verbs=_verbs(
+            """design architect refactor restructure rearchitect redesign reorganize migrate review
+            audit diagnose plan analyze evaluate assess decompose decouple modularize harden reengineer
+            shard strategize deprecate overhaul rework rewrite modernize synthesize formalize"""
+        ),
+        phrases=_phrases("root cause, from scratch, re architect, re design, re write, rule out"),
+    ),
+    Group(
+        "work_noun",
+        first=0.22,
+        more=0.1,
+        most=0.4,
+        nouns=_nouns(
+            "refactor review design plan audit analysis diagnosis evaluation assessment redesign rewrite"
+        ),
+        phrases=_phrases("deep dive, proof of concept, code review, gap analysis, pull request"),
+    ),
+    # --- what it is about
+    Group(
+        "tech",
+        first=0.3,
+        more=0.03,
+        most=0.42,
+        words=_nouns(
+            """function variable regex api endpoint docstring codebase repo repository linter compiler
+            interpreter callback async await promise struct enum decorator middleware dependency library
+            package framework dockerfile container pod makefile script cli sdk json yaml xml csv html
+            css sql nosql database query subquery orm schema frontend backend microservice service
+            webhook grpc rest graphql websocket http tcp udp dns kubernetes docker terraform helm aws
+            gcp azure linux bash shell regexp python javascript typescript java kotlin golang rust ruby
+            php react vue angular svelte django flask fastapi spring rails node npm yarn pip cargo
+            gradle maven webpack redis postgres postgresql mysql sqlite mongodb kafka rabbitmq
+            elasticsearch nginx git diff commit rebase stacktrace traceback exception segfault mutex
+            semaphore thread coroutine goroutine pointer iterator generator closure lambda algorithm
+            hashmap trie bytecode kernel syscall codec parser lexer tokenizer ast orchestrator scheduler
+            daemon cron queue cache caching pipeline ingestion etl dataframe pandas numpy pytorch
+            tensorflow embedding gpu cuda changelog config linting prettier eslint pytest jest mypy
+            typecheck tsx jsx ts js py rs cpp hpp ipynb toml todo stdout stderr env localhost auth oauth
+            jwt login logout router routing refactor runtime timeout latency throughput eval heap
+            deadlock plugin module app unittest readme sidebar button modal dropdown navbar div flexbox
+            webpage mutation selector subclass typo"""
+        ),
+        phrases=_phrases(
+            """unit test, unit tests, integration test, integration tests, test suite, the tests,
+            tests pass, error handling, null check, try block, pull request, merge conflict,
+            build fails, failing test, failing tests, stack trace, command line, source code, this code,
+            the code, my code, data structure, binary search, linked list, hash table, type error,
+            state machine, rate limit, rate limiter, bug fix, working tree, feature flag, web app,
+            design pattern, race condition, this function, this class"""
+        ),
+    ),
+    Group(
+        "soft_tech",
+        first=0.16,
+        more=0.08,
+        most=0.32,
+        words=_nouns(
+            """class method test file folder directory model server client table branch key path field
+            form object line page port log error bug warning array string integer boolean loop import
+            export component type tag header token session user request response version release build
+            deploy setting parameter argument attribute property interface system network handler helper
+            util hook event message index column row record transaction job worker task state comment
+            code software program website driver"""
+        ),
+    ),
+    # --- how far it reaches
+    Group(
+        "scope",
+        first=0.26,
+        more=0.1,
+        most=0.45,
+        words=_plain(
+            "entire entirely whole across every throughout everywhere monolith monorepo fleet multitenant "
+            "systemwide comprehensive"
+        ),
+        phrases=_phrases(
+            """end to end, all the places, all places, all modules, all services, all consumers,
+            all callers, all files, all usages, all of our, multi tenant, multi region,
+            multiple services, multiple files, multiple modules, several services, three services,
+            module boundaries, call sites, all components, all tests, every test, top to bottom"""
+        ),
+    ),
+    # --- what makes it treacherous
+    Group(
+        "concurrency",
+        first=0.38,
+        more=0.11,
+        most=0.6,
+        words=_nouns("concurrency deadlock livelock starvation mutex semaphore linearizability atomicity")
+        + _plain(
+            "linearizable concurrent concurrently multithreaded threadsafe reentrant contention interleaving"
+        ),
+        phrases=_phrases(
+            """race condition, race conditions, data race, data races, lock free, wait free,
+            memory ordering, memory barrier, memory model, thread safe, thread safety, double free,
+            use after free, lost update, partial write, lock ordering, compare and swap,
+            read write lock, critical section, aba problem"""
+        ),
+    ),
+    Group(
+        "distributed",
+        first=0.33,
+        more=0.1,
+        most=0.55,
+        words=_plain(
+            """distributed consensus raft paxos byzantine quorum sharding sharded replication replicas
+            failover microservices idempotent idempotency saga crdt gossip partitioning scalable
+            scalability multiregion observability kubernetes invalidation"""
+        ),
+        phrases=_phrases(
+            """exactly once, at least once, eventual consistency, eventually consistent,
+            strong consistency, split brain, leader election, two phase commit, fault tolerant,
+            fault tolerance, high availability, service mesh, event sourcing, event driven,
+            message queue, cache invalidation, partial failure, circuit breaker, graceful degradation,
+            failure mode, failure modes, high throughput, real time, single point of failure,
+            back pressure, at scale"""
+        ),
+    ),
+    Group(
+        "security",
+        first=0.3,
+        more=0.1,
+        most=0.5,
+        words=_nouns("vulnerability exploit injection cve attacker cryptography")
+        + _plain(
+            """security secure insecure authentication authorization authn authz oauth jwt csrf xss ssrf
+            rbac encryption encrypt decrypt crypto hardening sandboxing privilege malicious unsafe
+            spoofing replay cryptographic compliance pii gdpr hipaa"""
+        ),
+        phrases=_phrases(
+            """sql injection, access control, key rotation, side channel, timing attack, attack surface,
+            attack vector, attack vectors, token reuse, privilege escalation, zero trust,
+            secret management"""
+        ),
+    ),
+    Group(
+        "performance",
+        first=0.26,
+        more=0.09,
+        most=0.45,
+        words=_nouns("bottleneck regression p99 p95 tail leak")
+        + _plain(
+            "latency throughput performance quadratic profiling oom spiked flaky intermittent intermittently"
+        ),
+        phrases=_phrases(
+            """memory leak, heap dump, heap dumps, cpu usage, cold start, out of memory,
+            garbage collector, time complexity, space complexity, slow query, n plus one, cache miss,
+            cache misses, o n"""
+        ),
+    ),
+    Group(
+        "change",
+        first=0.26,
+        more=0.1,
+        most=0.45,
+        words=_nouns("migration deprecation cutover rollback rollout"),
+        phrases=_phrases(
+            """zero downtime, backwards compatible, backward compatible, backwards compatibility,
+            backward compatibility, breaking change, breaking changes, without downtime, data loss,
+            without breaking, legacy code, legacy system, blue green, schema change, schema changes"""
+        ),
+    ),
+    Group(
+        "design",
+        first=0.3,
+        more=0.1,
+        most=0.5,
+        words=_nouns("architecture strategy tradeoff roadmap rfc invariant coupling")
+        + _plain("architectural cohesion extensible extensibility decoupled maintainability implications"),
+        phrases=_phrases(
+            """trade off, trade offs, pros and cons, edge case, edge cases, system design, design doc,
+            data model, decision record, weak point, weak points, single source of truth,
+            separation of concerns, migration path, testing strategy, which approach, best approach,
+            each approach, alternatives"""
+        ),
+    ),
+    # --- explicit calls for rigour
+    Group(
+        "proof",
+        first=1.4,
+        most=1.4,
+        verbs=("prove", "proving"),
+        words=_plain("ultrathink"),
+        phrases=_phrases(
+            """formal proof, formally prove, formally verify, formal verification, proof that, proof by,
+            proof of correctness, mathematical proof, prove that, disprove"""
+        ),
+    ),
+    Group(
+        "formal",
+        first=0.45,
+        more=0.16,
+        most=0.8,
+        words=_nouns(
+            "theorem lemma corollary invariant counterexample axiom conjecture bijection isomorphism"
+        )
+        + _plain(
+            """linearizability linearization correctness soundness amortized asymptotic adversarial
+            competitive provably induction contradiction satisfiability undecidable tight preserves
+            preserve terminate terminates termination liveness np polynomial reduction"""
+        ),
+        phrases=_phrases(
+            """safety property, liveness property, complexity bound, lower bound, upper bound,
+            worst case, necessary and sufficient, if and only if, state machine, big o, fixed point,
+            np hard, np complete"""
+        ),
+    ),
+    Group("derive", first=0.6, most=0.6, verbs=("derive", "deriving"), words=("derivation",)),
+    Group(
+        "verify", verbs=_verbs("verify justify argue demonstrate establish confirm"), phrases=("show that",)
+    ),
+    Group(
+        "reasoning",
+        first=0.72,
+        more=0.5,
+        most=1.3,
+        phrases=_phrases(
+            """think hard, think harder, think deeply, think carefully, think very hard,
+            think really hard, think very carefully, think long, think step by step,
+            reason step by step, explain your reasoning, show your reasoning, explain your thinking,
+            show your work, reason through, reasoning through, reason from, reason to the,
+            first principles, chain of thought, think about this carefully,
+            think this through carefully, think through this carefully, careful reasoning,
+            reason carefully"""
+        ),
+    ),
+    Group(
+        "care",
+        first=0.36,
+        more=0.2,
+        most=0.6,
+        words=_plain("thoroughly carefully rigorously rigorous exhaustively meticulously"),
+        phrases=_phrases(
+            "step by step, think through, think it through, reason about, reasoning about, in depth"
+        ),
+    ),
+    Group(
+        "audit",
+        first=1.15,
+        more=0.1,
+        most=1.25,
+        phrases=_phrases(
+            """security audit, security review, security assessment, security analysis,
+            penetration test, penetration testing, pen test, vulnerability scan, vulnerability scanning,
+            vulnerability assessment, security vulnerabilities, threat model, threat modeling,
+            threat modelling, red team, cryptanalysis"""
+        ),
+    ),
+    # --- how it is to be carried out
+    Group(
+        "autonomy",
+        first=0.55,
+        most=0.55,
+        words=_plain("autonomously autonomous unattended"),
+        phrases=_phrases(
+            """on your own, without asking, without my input, do not stop, don t stop, keep going until,
+            keep iterating, iterate until, keep trying, until all tests, until all the tests,
+            until everything, until it works, until it passes, until they pass, until all pass,
+            until green, until the build, one by one, repeat until, loop until, fix everything,
+            work through the"""
+        ),
+    ),
+    Group(
+        "steps",
+        first=0.1,
+        more=0.06,
+        most=0.25,
+        words=_plain("firstly secondly thirdly finally afterwards subsequently"),
+        phrases=_phrases(
+            """and then, after that, step 1, step 2, first run, once done, as well as, in addition,
+            make sure, including, followed by, then update, and also"""
+        ),
+    ),
+    Group(
+        "maths",
+        first=0.2,
+        more=0.08,
+        most=0.45,
+        words=_nouns(
+            """integral derivative equation polynomial matrix eigenvalue probability triangle prime
+            theorem vector logarithm permutation combination inequality sequence"""
+        )
+        + _plain("solve compute calculate evaluate simplify factor modulo sqrt frac sum remainder"),
+        phrases=_phrases("how many ways, expected value, greatest common, least common, closed form"),
+    ),
+    # --- facts the policy asks for, worth no points by themselves
+    Group(
+        "risky",
+        words=_nouns("payment refund credential password migration entitlement")
+        + _plain(
+            """auth authn authz authentication authorization oauth oauth2 saml sso jwt permission
+            permissions rbac acl billing payroll encryption decryption terraform iam kms"""
+        ),
+        phrases=_phrases(
+            """database schema, schema migration, schema change, api key, api keys, secret key,
+            client secret, access token, refresh token, signing key, private key, access control,
+            credit card, card data, production database, production data, production deploy,
+            production deployment, to production, in production, on production, github workflows,
+            user data, access policy, security policy"""
+        ),
+    ),
+    Group(
+        "changing",
+        verbs=_verbs(
+            """add fix change update implement refactor remove delete rotate migrate deploy replace
+            rewrite modify patch upgrade enable disable revoke drop alter integrate encrypt decrypt
+            build create roll push apply switch move extend rework harden restructure redesign
+            consolidate merge edit configure set ship run implement introduce extract"""
+        ),
+    ),
+    Group(
+        "benign",
+        words=_nouns(
+            "typo docstring comment readme label wording spelling color colour font margin tooltip emoji"
+        )
+        + _plain("docs documentation changelog copy rename renaming naming css padding formatting grammar"),
+    ),
+)
+
+GROUP: Final[Mapping[str, Group]] = MappingProxyType({group.name: group for group in GROUPS})
+
+# A verb gives an order at the start of a sentence or after one of these.
+BEFORE_ORDERS: Final = frozenset(
+    _plain(
+        """please to and then also you we i ll let lets us me now just help must should can could will
+        would or but first next finally again so go it s kindly lastly ultrathink not don t try with by
+        for from principles through this step"""
+    )
+)
+
+# --- follow-ups: what a message says when it says only this
+
+ACKNOWLEDGEMENTS: Final = frozenset(
+    _plain(
+        """ok okay k kk yes yep yeah yup ya sure no nope nah thanks thank thx ty cheers you your u cool
+        great nice awesome perfect good got it makes sense sounds fine right alright please go ahead do
+        that this continue proceed carry on keep going next lgtm looks works work job well done hi hello
+        hey howdy yo there morning afternoon evening night day bye goodbye worries problem skip all a
+        lot so much very to me for the help again now then just is are how m i am be with wow correct
+        exactly agreed indeed welcome excellent brilliant understood noted what time date"""
+    )
+)
+GREETINGS: Final = frozenset(
+    _plain(
+        "thanks thank thx ty cheers hi hello hey howdy yo morning evening night bye goodbye welcome time date"
+    )
+)
+GO_ON: Final = frozenset(
+    _plain("continue proceed go ahead yes yep yeah yup ya sure do carry keep next again")
+)
+ANAPHORA: Final = frozenset(
+    _plain("it that this those these them same again also instead too still other others both one ones why")
+)
+QUESTION_OPENERS: Final = frozenset(
+    _plain("what who when where which whose is are was were does did define name list whats")
+)
+EXPLAIN_OPENERS: Final = QUESTION_OPENERS | frozenset(
+    _plain("explain describe how why can could tell summarize")
+)
+DEICTICS: Final = frozenset(_plain("our my this these here we us following attached below above"))
+
+_Names: TypeAlias = tuple[str, ...]
+_Words: TypeAlias = dict[str, tuple[_Names, _Names, _Names]]
+_Phrases: TypeAlias = dict[str, tuple[tuple[frozenset[str], str, str], ...]]
+
+
+def _words_to_groups(groups: Iterable[Group]) -> _Words:
+    table: dict[str, tuple[list[str], list[str], list[str]]] = {}
+    for group in groups:
+        single = (phrase for phrase in group.phrases if " " not in phrase)
+        for place, members in enumerate(((*group.words, *single), group.verbs, group.nouns)):
+            for word in dict.fromkeys(members):
+                table.setdefault(word, ([], [], []))[place].append(group.name)
+    return {word: (tuple(a), tuple(o), tuple(e)) for word, (a, o, e) in table.items()}
+
+
+def _phrases_by_word(groups: Iterable[Group]) -> _Phrases:
+    table: dict[str, list[tuple[frozenset[str], str, str]]] = {}
+    for group in groups:
+        for phrase in dict.fromkeys(group.phrases):
+            parts = phrase.split()
+            if len(parts) > 1:
+                # Looked for only in texts that have its longest word, then only if they have all of them.
+                entry = (frozenset(parts), f" {phrase} ", group.name)
+                table.setdefault(max(parts, key=len), []).append(entry)
+    return {word: tuple(entries) for word, entries in table.items()}
+
+
+WORDS: Final[Mapping[str, tuple[_Names, _Names, _Names]]] = MappingProxyType(_words_to_groups(GROUPS))
+"""Word to the groups it counts for anywhere, where it gives an order, and where it does not."""
+PHRASES: Final[Mapping[str, tuple[tuple[frozenset[str], str, str], ...]]] = MappingProxyType(
+    _phrases_by_word(GROUPS)
+)
+"""Longest word of a phrase to the phrase's words, the phrase between spaces, and its group."""
+VOCABULARY: Final = frozenset(WORDS) | frozenset(PHRASES)

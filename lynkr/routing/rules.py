@@ -1,0 +1,171 @@
+"""Target rules: which targets may serve a request, and in which order.
+
+A rule keeps, drops or reorders targets and says what it did.  Rules that drop
+a target for lack of a capability drop it only when its profile *says* that it
+lacks it: None is unknown and excludes nothing.  Their step's code is one of
+`CAPABILITY_CODES`; where such a rule leaves nothing, the router raises
+`CapabilityError`.
+
+A rule of one's own is a function:
+
+>>> def no_cloud(targets: tuple[Target, ...], features: Features, snapshot: Snapshot):
+...     local = tuple(target for target in targets if target.provider == "ollama")
+...     return local, Step("no_cloud", "kept local targets", code="local_only")
+>>> no_cloud((Target("ollama", "qwen3"), Target("openai", "gpt")), Features(), Snapshot())[0]
+(Target(provider='ollama', model='qwen3'),)
+"""
+
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from attrs import field, frozen
+
+from lynkr.routing.decision import Profile, Snapshot, Step, Target
+from lynkr.routing.features import Features
+from lynkr.routing.protocols import TargetRule
+
+Profiles: TypeAlias = Callable[[Target], Profile]
+"""What each target can do; must give the same answer for the same target."""
+
+LACKS_VISION: Final = "lacks_vision"
+LACKS_TOOLS: Final = "lacks_tools"
+LACKS_STRUCTURED_OUTPUT: Final = "lacks_structured_output"
+CONTEXT_TOO_SMALL: Final = "context_too_small"
+CAPABILITY_CODES: Final = frozenset((LACKS_VISION, LACKS_TOOLS, LACKS_STRUCTURED_OUTPUT, CONTEXT_TOO_SMALL))
+
+_Ladder: TypeAlias = tuple[Target, ...]
+
+
+@frozen
+class _Requires:
+    """Drop targets whose profile says no to a capability the request needs."""
+
+    name: str
+    needed_by: Callable[[Features], bool] = field(repr=False)
+    has: Callable[[Profile], bool | None] = field(repr=False)
+    code: str
+    profiles: Profiles = field(repr=False)
+
+    def __call__(self, targets: _Ladder, features: Features, _snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
+        if not self.needed_by(features):
+            return targets, _NOT_NEEDED[self.name]
+        kept = tuple(target for target in targets if self.has(self.profiles(target)) is not False)
+        return kept, _exclusion(self.name, self.code, targets, kept)
+
+
+_NOT_NEEDED: Final = MappingProxyType(
+    {name: Step(name, "not needed", code="not_needed") for name in ("vision", "tools", "structured_output")}
+)
+
+
+def requires_vision(profiles: Profiles) -> TargetRule:
+    """Images, also inside tool results, go to targets that can see."""
+    return _Requires(
+        "vision",
+        lambda features: features.needs_vision,
+        lambda profile: profile.vision,
+        LACKS_VISION,
+        profiles,
+    )
+
+
+def requires_tools(profiles: Profiles) -> TargetRule:
+    """Tools offered, or called earlier in the conversation, go to targets that know tools."""
+    return _Requires(
+        "tools", lambda features: features.needs_tools, lambda profile: profile.tools, LACKS_TOOLS, profiles
+    )
+
+
+def requires_structured_output(profiles: Profiles) -> TargetRule:
+    return _Requires(
+        "structured_output",
+        lambda features: features.needs_structured_output,
+        lambda profile: profile.structured_output,
+        LACKS_STRUCTURED_OUTPUT,
+        profiles,
+    )
+
+
+@frozen
+class _FitsContext:
+    profiles: Profiles = field(repr=False)
+
+    def __call__(self, targets: _Ladder, features: Features, _snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
+        fitting: list[Target] = []
+        possible: list[Target] = []
+        for target in targets:
+            profile = self.profiles(target)
+            window = profile.context_window
+            wanted = features.max_output_tokens or 0
+            output = wanted if profile.max_output is None else min(wanted, profile.max_output)
+            if window is None or features.input_tokens + output <= window:
+                fitting.append(target)
+            elif features.least_input_tokens < window:
+                possible.append(target)
+        kept = tuple(fitting or possible)
+        if fitting or not possible:
+            return kept, _exclusion("context", CONTEXT_TOO_SMALL, targets, kept, tokens=features.input_tokens)
+        reason = f"about {features.input_tokens} tokens and the output asked for fit nowhere for sure"
+        excluded: dict[str, str] = {
+            str(target): CONTEXT_TOO_SMALL for target in targets if target not in kept
+        }
+        return kept, Step("context", reason, code="context_doubtful", data={"excluded": excluded})
+
+
+def fits_context(profiles: Profiles) -> TargetRule:
+    """The prompt and the output asked for fit the window.
+
+    The prompt's size is an estimate, and the output a client allows is often
+    more than it needs.  So if nothing fits, targets are kept which the prompt does
+    not surely overflow (at eight bytes a token), with code ``context_doubtful``.
+    """
+    return _FitsContext(profiles)
+
+
+def prefers_available(targets: _Ladder, _features: Features, snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
+    """Drop targets the snapshot calls unavailable, unless that leaves none: then all are kept (panic)."""
+    if not snapshot.unavailable or snapshot.unavailable.isdisjoint(targets):
+        return targets, _ALL_AVAILABLE
+    kept = tuple(target for target in targets if target not in snapshot.unavailable)
+    if kept:
+        return kept, _exclusion("availability", "unavailable", targets, kept)
+    return targets, Step("availability", "none is available; all are kept", code="panic")
+
+
+_ALL_AVAILABLE: Final = Step("availability", "all are available", code="all_available")
+
+
+def prefers_pinned(targets: _Ladder, features: Features, snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
+    """Move the session's pinned target to the front, if it is in the ladder.  Side traffic is not pinned."""
+    pinned = None if snapshot.session is None else snapshot.pins.get(snapshot.session)
+    if pinned is None or features.is_side_traffic:
+        return targets, _NO_PIN
+    if pinned not in targets:
+        return targets, Step("pin", f"{pinned} cannot serve this request", code="pin_unusable")
+    if targets[0] == pinned:
+        return targets, Step("pin", f"{pinned} is first anyway", code="pin_kept")
+    rest = tuple(target for target in targets if target != pinned)
+    return (pinned, *rest), Step("pin", f"the session stays with {pinned}", code="pinned")
+
+
+_NO_PIN: Final = Step("pin", "no pin", code="no_pin")
+
+
+def default_rules(profiles: Profiles) -> tuple[TargetRule, ...]:
+    """Capabilities, then availability among those that are capable, then the session's pin."""
+    return (
+        requires_vision(profiles),
+        requires_tools(profiles),
+        requires_structured_output(profiles),
+        fits_context(profiles),
+        prefers_available,
+        prefers_pinned,
+    )
+
+
+def _exclusion(name: str, code: str, before: Sequence[Target], after: Sequence[Target], **facts: int) -> Step:
+    if len(before) == len(after):
+        return Step(name, "all can", code="all_can", data=facts)
+    excluded: dict[str, str] = {str(target): code for target in before if target not in after}
+    return Step(name, f"excluded {', '.join(excluded)}", code=code, data={"excluded": excluded, **facts})

@@ -1,0 +1,66 @@
+"""The codec: one object that holds the dialect's functions and its two choices."""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from lynkr.errors import UpstreamError
+from lynkr.model import Json, Request, Response, WireFormat
+from lynkr.wire.base import Encoded, EncodedError
+from lynkr.wire.openai_chat.errors import decode_error, encode_error
+from lynkr.wire.openai_chat.fields import OPENAI_CHAT
+from lynkr.wire.openai_chat.request import decode_request
+from lynkr.wire.openai_chat.request_encoder import OutputLimit, encode_request
+from lynkr.wire.openai_chat.response import decode_response, encode_response
+from lynkr.wire.openai_chat.stream_decoder import ChatEventDecoder
+from lynkr.wire.openai_chat.stream_encoder import ChatEventEncoder
+
+
+@frozen
+class OpenAIChatCodec:
+    """OpenAI Chat Completions; implements `lynkr.wire.base.Codec`.
+
+    Two choices for the way to a provider.  *output_limit* is the field that
+    bounds the answer: OpenAI's reasoning models refuse `max_tokens`, while
+    DeepSeek, Ollama and other hosts know nothing else (a request that came
+    with the one spelling keeps it).  *include_usage* asks for the usage chunk
+    in every stream, so that the ledger has counts even where the client did
+    not ask.
+    """
+
+    output_limit: OutputLimit = "max_completion_tokens"
+    include_usage: bool = False
+
+    @property
+    def format(self) -> WireFormat:
+        return OPENAI_CHAT
+
+    @property
+    def stream_media_type(self) -> str:
+        return "text/event-stream"
+
+    def decode_request(self, body: Mapping[str, Json], /) -> Request:
+        return decode_request(body, output_limit=self.output_limit)
+
+    def encode_request(self, request: Request, /) -> Encoded:
+        return encode_request(request, output_limit=self.output_limit, include_usage=self.include_usage)
+
+    def decode_response(self, body: Mapping[str, Json], /) -> Response:
+        return decode_response(body)
+
+    def encode_response(self, response: Response, /) -> Encoded:
+        return encode_response(response)
+
+    def decode_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, /, *, target: str
+    ) -> UpstreamError:
+        return decode_error(status, headers, body, target=target)
+
+    def encode_error(self, error: BaseException, /) -> EncodedError:
+        return encode_error(error)
+
+    def event_decoder(self) -> ChatEventDecoder:
+        return ChatEventDecoder()
+
+    def event_encoder(self, request: Request | None = None, /) -> ChatEventEncoder:
+        return ChatEventEncoder(request)

@@ -1,0 +1,440 @@
+"""A stream of chat completion chunks to canonical events.
+
+Theory of operation.  Rule 1: whatever affects the state lives here.
+
+====== ====================== ================================================
+state  entered by             leaves to
+====== ====================== ================================================
+WAIT   construction           OPEN at the first chunk with a choice or usage
+OPEN   `Start`                ENDING at a finish_reason
+ENDING finish_reason          DONE at ``[DONE]`` or at the end of input
+DONE   `Finish`               nothing; later bytes are ignored
+FAILED any error              nothing; every call raises the same error again
+====== ====================== ================================================
+
+``[DONE]`` or the end of input in WAIT or OPEN is a cut stream and raises.
+Usage may come after the finish_reason, in a chunk without choices, so
+`Finish` waits for the end.
+
+Chat does not mark where parts end.  One text-like part (text, thinking,
+refusal) is open at a time: a delta of another kind, or a tool call, ends it.
+Tool calls stay open until the finish_reason, for their deltas may interleave.
+
+Servers are not of one mind about which call a delta belongs to; `_CallSlots`
+says how that is told.  Only choice 0 is read.  Fields nobody here knows go to
+`Start` (of the chunk) and to `Finish` (of choices, deltas, usage), lists of
+the same field joined over the stream, in the layout of `Response.extras`.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import Enum, auto
+from typing import Final
+
+from attrs import define, field
+
+from lynkr.errors import LynkrError, UpstreamWireError
+from lynkr.model import (
+    NO_EXTRAS,
+    NO_USAGE,
+    Event,
+    Finish,
+    Foreign,
+    Json,
+    Part,
+    PartDelta,
+    PartEnd,
+    PartStart,
+    Reasoning,
+    Start,
+    Text,
+    ToolCall,
+    Usage,
+)
+from lynkr.wire.json_body import parse_value
+from lynkr.wire.openai_chat import parts, response
+from lynkr.wire.openai_chat.errors import embedded_error
+from lynkr.wire.openai_chat.fields import (
+    OPENAI_CHAT,
+    Draft,
+    Node,
+    as_extras,
+    count_or_none,
+    node_or_empty,
+    shape,
+    text_or_empty,
+)
+from lynkr.wire.sse import Frame, FrameDecoder
+
+# `obfuscation` pads a chunk against side channels and means nothing outside it (openai 3.54,
+# types/chat/chat_completion_chunk.py, read 2026-11).
+_CHUNK: Final = shape("id", "object", "created", "model", "choices", "usage", "obfuscation")
+_CHOICE: Final = shape("index", "delta", "finish_reason")
+_DELTA: Final = shape("role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls")
+_CUSTOM_HEAD: Final = '{"input":"'
+_CUSTOM_TAIL: Final = '"}'
+
+
+class _State(Enum):
+    WAIT = auto()
+    OPEN = auto()
+    ENDING = auto()
+    DONE = auto()
+    FAILED = auto()
+
+
+class _Kind(Enum):
+    TEXT = auto()
+    REASONING = auto()
+    REFUSAL = auto()
+
+
+_EMPTY: Final[Mapping[_Kind, Part]] = {
+    _Kind.TEXT: Text(""),
+    _Kind.REASONING: Reasoning(""),
+    _Kind.REFUSAL: parts.refusal(""),
+}
+
+
+@define(eq=False)
+class _Call:
+    """One tool call; *index* is its part's, None until it has a name and so has begun."""
+
+    id: str = ""
+    name: str = ""
+    is_custom: bool = False
+    index: int | None = None
+    waiting: list[str] = field(factory=list[str])
+    extras: Draft = field(factory=dict[str, Json])
+
+
+class _CallSlots:
+    """Which call a delta belongs to.
+
+    Normally its ``index`` says so.  Ollama up to 0.20 gives every call index 0
+    and another id (ollama #15457); older builds and Gemini leave the index out
+    (ollama #7881, openai-python #2806); others repeat the id in every delta.
+    So: an id not seen at that index begins a call; without an index, an id or
+    a name begins one, and a delta with neither goes on with the last call, or
+    with the call at its place where one chunk holds several.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+
+    def find(self, entry: Node, name: str, place: int, count: int) -> _Call:
+        call_id = text_or_empty(entry.get("id"))
+        index = count_or_none(entry.get("index"))
+        if index is None:
+            return self._without_index(call_id, name, place, count)
+        call = self._by_index.get(index)
+        if call is None or self._is_another(call, call_id, name):
+            call = self._known(call_id) if call is not None else None
+            call = call or self._begin(call_id)
+            self._by_index[index] = call
+        if call_id and not call.id:
+            call.id = call_id
+        return call
+
+    def _is_another(self, call: _Call, call_id: str, name: str) -> bool:
+        if call_id:
+            return bool(call.id) and call.id != call_id
+        return bool(name and call.name) and name != call.name
+
+    def _without_index(self, call_id: str, name: str, place: int, count: int) -> _Call:
+        if call_id:
+            return self._known(call_id) or self._begin(call_id)
+        if name or not self.calls:
+            return self._begin("")
+        return self.calls[place] if count > 1 and place < len(self.calls) else self.calls[-1]
+
+    def _known(self, call_id: str) -> _Call | None:
+        return next((call for call in self.calls if call.id == call_id), None) if call_id else None
+
+    def _begin(self, call_id: str) -> _Call:
+        call = _Call(call_id)
+        self.calls.append(call)
+        return call
+
+
+class ChatEventDecoder:
+    """Implements `lynkr.wire.base.EventDecoder`; consume what `feed` gives before feeding again."""
+
+    def __init__(self) -> None:
+        self._frames = FrameDecoder()
+        self._state = _State.WAIT
+        self._error: LynkrError | None = None
+        self._id = ""
+        self._parts = 0
+        self._text_kind: _Kind | None = None
+        self._text_index = 0
+        self._slots = _CallSlots()
+        self._calls_tools = False
+        self._finish_word: Json = None
+        self._usage: Usage = NO_USAGE
+        self._usage_left: Draft = {}
+        self._top: Draft = {}
+        self._late: Draft = {}
+        self._choice_left: Draft = {}
+        self._message_left: Draft = {}
+
+    def feed(self, data: bytes, /) -> Iterator[Event]:
+        if self._error is not None:
+            raise self._error
+        try:
+            for frame in self._frames.feed(data):
+                if self._state is not _State.DONE:
+                    yield from self._take(frame)
+        except LynkrError as error:
+            self._state, self._error = _State.FAILED, error
+            raise
+
+    def close(self) -> Iterator[Event]:
+        if self._error is not None:
+            raise self._error
+        if self._state is _State.DONE:
+            return
+        try:
+            yield from self._finish("the stream was cut before its finish_reason")
+        except LynkrError as error:
+            self._state, self._error = _State.FAILED, error
+            raise
+
+    # --- Frames ---------------------------------------------------------------------------------------
+
+    def _take(self, frame: Frame) -> Iterator[Event]:
+        if frame.data == "[DONE]":
+            yield from self._finish("the stream said [DONE] before its finish_reason")
+            return
+        try:
+            chunk = parse_value(frame.data)
+        except ValueError as error:
+            raise UpstreamWireError(f"a chunk of the stream is not JSON: {error}") from error
+        if not isinstance(chunk, dict):
+            raise UpstreamWireError("a chunk of the stream is not a JSON object")
+        if chunk.get("error"):
+            raise embedded_error(chunk)
+        if frame.event == "error":
+            raise embedded_error({"error": chunk})
+        yield from self._take_chunk(chunk)
+
+    def _take_chunk(self, chunk: dict[str, Json]) -> Iterator[Event]:
+        choices = chunk.get("choices")
+        usage = chunk.get("usage")
+        choice = self._choice_of(choices)
+        self._keep_top(chunk)
+        if usage is not None:
+            self._keep_usage(usage)
+        if choice is None:
+            return
+        if self._state is _State.WAIT:
+            self._state = _State.OPEN
+            self._id = text_or_empty(chunk.get("id"))
+            yield Start(
+                self._id,
+                text_or_empty(chunk.get("model")),
+                created=count_or_none(chunk.get("created")),
+                extras=as_extras(dict(self._top)),
+            )
+        yield from self._take_choice(choice)
+
+    def _choice_of(self, choices: Json) -> dict[str, Json] | None:
+        """Choice 0, if this chunk speaks of it (the last one with usage speaks of none)."""
+        if choices is None:
+            return None
+        if not isinstance(choices, list):
+            raise UpstreamWireError("the choices of a chunk are not an array")
+        for choice in choices:
+            if not isinstance(choice, dict):
+                raise UpstreamWireError("a choice of a chunk is not an object")
+            if not choice.get("index"):
+                return choice
+        return None
+
+    def _keep_top(self, chunk: dict[str, Json]) -> None:
+        unknown = _CHUNK.leftover(chunk)
+        if not unknown:
+            return
+        if self._state is _State.WAIT:
+            self._top.update(unknown)
+            return
+        for name, value in unknown.items():
+            if name not in self._top or self._top[name] != value:
+                self._late[name] = value
+
+    def _keep_usage(self, usage: Json) -> None:
+        if isinstance(usage, Mapping):
+            self._usage, self._usage_left = response.decode_usage(usage)
+
+    # --- The choice -----------------------------------------------------------------------------------
+
+    def _take_choice(self, choice: dict[str, Json]) -> Iterator[Event]:
+        if choice.get("error"):
+            raise embedded_error(choice)
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            yield from self._take_delta(delta)
+        elif delta is not None:
+            raise UpstreamWireError("a delta of the stream is not an object")
+        unknown = _CHOICE.leftover(choice)
+        if unknown:
+            # Moonshot tells usage inside the last choice.
+            if self._usage == NO_USAGE:
+                self._keep_usage(unknown.get("usage"))
+            _join(self._choice_left, unknown)
+        word = choice.get("finish_reason")
+        if word is not None:
+            self._finish_word = word
+            self._state = _State.ENDING
+            yield from self._end_all()
+
+    def _take_delta(self, delta: dict[str, Json]) -> Iterator[Event]:
+        thought = response.reasoning_text(delta)
+        if thought:
+            yield from self._text(_Kind.REASONING, thought)
+        content = delta.get("content")
+        if isinstance(content, str):
+            if content:
+                yield from self._text(_Kind.TEXT, content)
+        elif content is not None:
+            yield from self._content_list(content)
+        declined = delta.get("refusal")
+        if declined and isinstance(declined, str):
+            yield from self._text(_Kind.REFUSAL, declined)
+        calls = delta.get("tool_calls")
+        if isinstance(calls, list):
+            for place, entry in enumerate(calls):
+                yield from self._take_call(entry, place, len(calls))
+        if not delta.keys() <= _DELTA.known:
+            _join(self._message_left, _DELTA.leftover(delta))
+
+    def _content_list(self, content: Json) -> Iterator[Event]:
+        for part in response.content_parts(content):
+            match part:
+                case Text(text=text):
+                    if text:
+                        yield from self._text(_Kind.TEXT, text)
+                case Reasoning(text=text):
+                    if text:
+                        yield from self._text(_Kind.REASONING, text)
+                case _:
+                    yield from self._whole(part)
+
+    def _text(self, kind: _Kind, text: str) -> Iterator[Event]:
+        if self._text_kind is not kind:
+            yield from self._end_text()
+            self._text_kind, self._text_index = kind, self._next_index()
+            yield PartStart(self._text_index, _EMPTY[kind])
+        yield PartDelta(self._text_index, text)
+
+    def _whole(self, part: Part) -> Iterator[Event]:
+        yield from self._end_text()
+        index = self._next_index()
+        yield PartStart(index, part)
+        yield PartEnd(index)
+
+    def _end_text(self) -> Iterator[Event]:
+        if self._text_kind is not None:
+            self._text_kind = None
+            yield PartEnd(self._text_index)
+
+    def _next_index(self) -> int:
+        self._parts += 1
+        return self._parts - 1
+
+    # --- Tool calls -----------------------------------------------------------------------------------
+
+    def _take_call(self, entry: Json, place: int, count: int) -> Iterator[Event]:
+        if not isinstance(entry, dict):
+            raise UpstreamWireError("a tool call of the stream is not an object")
+        function, custom = entry.get("function"), entry.get("custom")
+        if isinstance(custom, Mapping):
+            inner, text = custom, _escaped(text_or_empty(custom.get("input")))
+            leftover = parts.leftover_of(parts.CUSTOM_CALL, entry, "index")
+        elif isinstance(function, Mapping) or entry.get("type") in (None, "function"):
+            inner = node_or_empty(function)
+            text = response.argument_text(inner.get("arguments"))
+            leftover = parts.leftover_of(parts.FUNCTION_CALL, entry, "index")
+        else:
+            yield from self._whole(Foreign(OPENAI_CHAT, {"tool_calls": [entry]}))
+            return
+        name = text_or_empty(inner.get("name"))
+        call = self._slots.find(entry, name, place, count)
+        if inner is custom:
+            call.is_custom = True
+        call.name = call.name or name
+        if call.index is None:
+            yield from self._begin_call(call, text, leftover)
+        elif text or leftover:
+            yield PartDelta(call.index, text, as_extras(leftover) if leftover else NO_EXTRAS)
+
+    def _begin_call(self, call: _Call, text: str, leftover: Draft) -> Iterator[Event]:
+        """Begin the part as soon as the call has a name; arguments that came before it wait."""
+        if text:
+            call.waiting.append(text)
+        call.extras.update(leftover)
+        if not call.name:
+            return
+        yield from self._end_text()
+        call.index = self._next_index()
+        self._calls_tools = True
+        call_id = call.id or response.made_up_id(self._id, call.index)
+        kept: Draft = {"type": "custom", **call.extras} if call.is_custom else call.extras
+        yield PartStart(call.index, ToolCall(call_id, call.name, "", as_extras(kept)))
+        if call.is_custom:
+            call.waiting.insert(0, _CUSTOM_HEAD)
+        for piece in call.waiting:
+            yield PartDelta(call.index, piece)
+        call.waiting = []
+
+    # --- The end --------------------------------------------------------------------------------------
+
+    def _end_all(self) -> Iterator[Event]:
+        yield from self._end_text()
+        calls, self._slots = self._slots.calls, _CallSlots()
+        for call in calls:
+            if call.index is None:
+                raise UpstreamWireError("a tool call of the stream has no name")
+            if call.is_custom:
+                yield PartDelta(call.index, _CUSTOM_TAIL)
+            yield PartEnd(call.index)
+
+    def _finish(self, complaint: str) -> Iterator[Event]:
+        if self._state is not _State.ENDING:
+            raise UpstreamWireError(complaint)
+        yield from self._end_all()
+        self._state = _State.DONE
+        reason = response.stop_reason_of(self._finish_word, calls_tools=self._calls_tools)
+        choice: Draft = {name: value for name, value in self._choice_left.items() if value is not None}
+        message: Draft = {name: value for name, value in self._message_left.items() if value is not None}
+        if message:
+            choice["message"] = message
+        choice.update(response.remembered_word(self._finish_word, reason))
+        found = {**self._late, **response.mirrored(choice, [], self._usage_left)}
+        yield Finish(reason, self._usage, extras=as_extras(found))
+
+
+def _escaped(text: str) -> str:
+    """*text* as it stands inside a JSON string."""
+    return parts.custom_arguments(text)[len(_CUSTOM_HEAD) : -len(_CUSTOM_TAIL)]
+
+
+def _join(kept: Draft, more: Mapping[str, Json]) -> None:
+    """Later values win, lists go on, objects are joined field by field (``logprobs.content``)."""
+    for name, value in more.items():
+        before = kept.get(name)
+        if isinstance(before, list) and isinstance(value, list):
+            before.extend(value)
+        elif isinstance(before, dict) and isinstance(value, Mapping):
+            _join(before, value)
+        elif value is not None:
+            kept[name] = _own_copy(value)
+
+
+def _own_copy(value: Json) -> Json:
+    """*value* with its lists and objects copied, since `_join` extends them."""
+    if isinstance(value, list):
+        return list(value)
+    if isinstance(value, dict):
+        return {name: _own_copy(below) for name, below in value.items()}
+    return value

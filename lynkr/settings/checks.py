@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from lynkr.pricing.price import PriceTable
+from lynkr.providers.builtin import HOSTS
 from lynkr.routing.decision import Target, Tier
 from lynkr.settings.problems import key_text
-from lynkr.settings.seed import PROVIDERS
 from lynkr.settings.tree import Notice, ProviderSettings, Settings, Severity
 
 
@@ -24,13 +24,7 @@ def notices_of(settings: Settings, prices: PriceTable | None) -> tuple[Notice, .
 
 def lacks_credentials(provider: ProviderSettings) -> bool:
     """Whether requests to it will be refused: the kind's own host wants a key and there is none."""
-    builtin = PROVIDERS.get(provider.kind)
-    return (
-        provider.api_key is None
-        and provider.base_url is None
-        and (builtin is None or builtin.needs_key)
-        and not provider.local
-    )
+    return provider.api_key is None and provider.base_url is None and not HOSTS[provider.kind].is_local
 
 
 def _tiers(settings: Settings) -> Iterator[Notice]:
@@ -77,8 +71,11 @@ def _providers(settings: Settings) -> Iterator[Notice]:
             advice = f"set {variable}" if variable else "set api_key_env to the variable that holds its key"
             named = f"{', '.join(users)} uses it" if len(users) == 1 else f"{', '.join(users)} use it"
             yield Notice(severity, key, f"has no API key ({named if users else 'nothing uses it'}); {advice}")
-        elif provider.api_key is None and variable and PROVIDERS.get(name) is None:
+        elif provider.api_key is None and variable and name not in HOSTS:
             yield Notice(Severity.WARNING, key, f"{variable} is not set, so it is called without a key")
+        if provider.local and not HOSTS[provider.kind].is_local:
+            advice = "is taken to be the owner's own, so it costs nothing; set local = false if it charges"
+            yield Notice(Severity.NOTE, key, advice)
         if not provider.local and urlsplit(provider.base_url or "").scheme == "http":
             advice = "prompts and key travel in clear text; use https, or local = true on a network of yours"
             yield Notice(Severity.WARNING, f"{key}.base_url", advice)

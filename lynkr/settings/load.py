@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from lynkr.providers.base import Timeouts
+from lynkr.providers.builtin import HOSTS
 from lynkr.settings.problems import KeyPath, Problem, did_you_mean, raise_for
 from lynkr.settings.seed import (
-    PROVIDERS,
     UNSUPPORTED,
     ignored_names,
     is_in_use,
@@ -94,8 +94,10 @@ def _named_targets(tree: RawTree) -> Iterator[tuple[KeyPath, str]]:
 def _complete_providers(tree: RawTree, environ: Mapping[str, str]) -> None:
     """Fill in what goes without saying: built-in providers in use, kinds, keys, *local*."""
     named = {target.partition(":")[0].strip() for _, target in _named_targets(tree)}
-    for name, builtin in PROVIDERS.items():
-        variable = builtin.key_variable
+    for name, host in HOSTS.items():
+        variable = host.key_env
+        if host.base_url is None or variable is None:
+            continue  # a dialect without a host of its own
         has_key = bool(environ.get(variable, "").strip())
         if name in named or has_key or name in tree.table("providers"):
             if name not in tree.table("providers"):
@@ -105,9 +107,9 @@ def _complete_providers(tree: RawTree, environ: Mapping[str, str]) -> None:
         if not isinstance(provider, dict):
             continue
         _read_keys(tree, ("providers", name), environ)
-        builtin_kind = PROVIDERS.get(str(provider.get("kind")))
-        host = _host(provider.get("base_url"))
-        own = builtin_kind is not None and not builtin_kind.needs_key if host is None else is_loopback(host)
+        kind = HOSTS.get(str(provider.get("kind")))
+        address = _hostname(provider.get("base_url"))
+        own = kind is not None and kind.is_local if address is None else is_loopback(address)
         provider.setdefault("local", own)
 
 
@@ -136,7 +138,7 @@ def _key_variables(tree: RawTree) -> Iterator[str]:
 
 
 def _unknown_providers(tree: RawTree) -> Iterator[Problem]:
-    known = {*tree.table("providers"), *PROVIDERS}
+    known = {*tree.table("providers"), *(name for name, host in HOSTS.items() if host.base_url)}
     for key, target in _named_targets(tree):
         name = target.partition(":")[0].strip()
         if not name or name in known:
@@ -163,10 +165,12 @@ def _bad_names(tree: RawTree) -> Iterator[Problem]:
 def _bad_urls(tree: RawTree) -> Iterator[Problem]:
     for name, provider in tree.table("providers").items():
         url = provider.get("base_url") if isinstance(provider, dict) else None
-        if not isinstance(url, str) or not url.strip():
-            continue
         key = ("providers", name, "base_url")
         fix = "write it as http://host:port/v1"
+        if url is None and _lacks_host(provider):
+            yield Problem(key, tree.origin(key), "is missing", fix)
+        if not isinstance(url, str) or not url.strip():
+            continue
         try:
             parts = urlsplit(url.strip())
             valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -182,7 +186,12 @@ def _bad_urls(tree: RawTree) -> Iterator[Problem]:
             yield Problem(key, tree.origin(key), "has a query or a fragment", fix)
 
 
-def _host(url: object) -> str | None:
+def _lacks_host(provider: object) -> bool:
+    host = HOSTS.get(str(provider.get("kind"))) if isinstance(provider, dict) else None
+    return host is not None and host.base_url is None
+
+
+def _hostname(url: object) -> str | None:
     if not isinstance(url, str):
         return None
     try:

@@ -5,7 +5,8 @@ Honoured as they are:
 - ``TIER_SIMPLE``, ``TIER_MEDIUM``, ``TIER_COMPLEX``, ``TIER_REASONING``: ``provider:model``, or several
   separated by commas; without a colon, a model of ``MODEL_PROVIDER``.
 - ``MODEL_PROVIDER``: with ``<PROVIDER>_MODEL``, else ``MODEL_DEFAULT``, the default target.
-- ``<PROVIDER>_API_KEY``, ``<PROVIDER>_ENDPOINT``, ``<PROVIDER>_MODEL`` of the providers in `PROVIDERS`.
+- ``<PROVIDER>_API_KEY`` (named by `lynkr.providers.builtin.HOSTS`), ``<PROVIDER>_ENDPOINT`` and
+  ``<PROVIDER>_MODEL`` of the providers in `PROVIDERS`.
 - ``PORT``.
 
 Everything else of its some 320 names is ignored, with a warning where the
@@ -30,16 +31,11 @@ class SeedProvider:
     """A built-in provider's names in the environment.
 
     *model* is the one the Node.js Lynkr takes when none is named (its
-    config/index.js, read 2026-11).  *needs_key* is false for servers of one's own.
+    config/index.js, read 2026-11).
     """
 
     prefix: str
     model: str | None
-    needs_key: bool = True
-
-    @property
-    def key_variable(self) -> str:
-        return f"{self.prefix}_API_KEY"
 
     @property
     def endpoint_variable(self) -> str:
@@ -56,9 +52,9 @@ PROVIDERS: Final[Mapping[str, SeedProvider]] = MappingProxyType(
         "anthropic": SeedProvider("ANTHROPIC", None),
         "openrouter": SeedProvider("OPENROUTER", "openai/gpt-4o-mini"),
         "moonshot": SeedProvider("MOONSHOT", "kimi-k2-turbo-preview"),
-        "ollama": SeedProvider("OLLAMA", "qwen2.5-coder:7b", needs_key=False),
-        "llamacpp": SeedProvider("LLAMACPP", "default", needs_key=False),
-        "lmstudio": SeedProvider("LMSTUDIO", "default", needs_key=False),
+        "ollama": SeedProvider("OLLAMA", "qwen2.5-coder:7b"),
+        "llamacpp": SeedProvider("LLAMACPP", "default"),
+        "lmstudio": SeedProvider("LMSTUDIO", "default"),
     }
 )
 
@@ -69,7 +65,7 @@ UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "databricks": "use another provider",
         "bedrock": 'use "anthropic:MODEL" and ANTHROPIC_API_KEY for Claude models',
         "vertex": "use another provider",
-        "zai": 'use a [providers] entry of kind anthropic with base_url = "https://api.z.ai/api/anthropic/v1"',
+        "zai": 'use a [providers] entry of kind anthropic with base_url = "https://api.z.ai/api/anthropic"',
         "edenai": "use another provider",
         "atlas": "use a [providers] entry of kind openai with the host's base_url",
         "baidu": "use a [providers] entry of kind openai with the host's base_url",

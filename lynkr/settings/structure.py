@@ -15,18 +15,18 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from lynkr.pricing.price import Price
 from lynkr.providers.base import Timeouts
+from lynkr.providers.builtin import HOSTS
 from lynkr.routing.decision import Target, Tier
 from lynkr.secret import Secret
 from lynkr.settings import values
 from lynkr.settings.problems import BadValueError, KeyPath, Problem, did_you_mean
-from lynkr.settings.seed import PROVIDERS
 from lynkr.settings.sources import RawTree, known_keys
 from lynkr.settings.tree import Settings
 
 _SettingsT = TypeVar("_SettingsT", bound=Settings)
 _Hook: TypeAlias = Callable[[Any, Any], Any]
 _HIDDEN: Final = ("source", "ignored")
-_MISSING: Final = MappingProxyType({"kind": f'write kind = "..." with one of {", ".join(sorted(PROVIDERS))}'})
+_MISSING: Final = MappingProxyType({"kind": f'write kind = "..." with one of {", ".join(sorted(HOSTS))}'})
 
 _READERS: Final[tuple[tuple[Any, _Hook], ...]] = (
     (str, values.read_text),

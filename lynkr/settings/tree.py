@@ -15,11 +15,12 @@ from attrs import Attribute, evolve, field, frozen
 
 from lynkr.pricing.price import Price
 from lynkr.providers.base import Timeouts
+from lynkr.providers.builtin import HOSTS
 from lynkr.routing.decision import Profile, Target, Tier
 from lynkr.secret import Secret
 from lynkr.settings.problems import BadValueError, did_you_mean
 from lynkr.settings.process import find_file, ledger_file, process_environment
-from lynkr.settings.seed import PROVIDERS, UNSUPPORTED
+from lynkr.settings.seed import UNSUPPORTED
 
 if TYPE_CHECKING:
     from lynkr.pricing.price import PriceTable
@@ -52,8 +53,8 @@ def _probes(_: object, __: "Attribute[Any]", value: int) -> None:
 def _kind(_: object, __: "Attribute[Any]", value: str) -> None:
     if value in UNSUPPORTED:
         raise BadValueError(f'is "{value}", which this version does not support', UNSUPPORTED[value])
-    if value not in PROVIDERS:
-        raise BadValueError(f'is "{value}", which is no built-in provider', did_you_mean(value, PROVIDERS))
+    if value not in HOSTS:
+        raise BadValueError(f'is "{value}", which is no built-in provider', did_you_mean(value, HOSTS))
 
 
 def _port(_: object, __: "Attribute[Any]", value: int) -> None:
@@ -66,12 +67,15 @@ class ProviderSettings:
     """A host that serves models.
 
     *kind* is a built-in provider's name and gives the dialect, the way to
-    authenticate and the profile.  *base_url* includes the version segment
+    authenticate, the price list and the profile; ``openai-compatible`` and
+    ``anthropic-compatible`` give the dialect alone.  *base_url* includes the version segment
     (``http://127.0.0.1:9000/v1``) and is None for the kind's own host.
     *api_key* is the key itself, already read from *api_key_env* where that
     names a variable that is set.  *headers* are sent with every request.
     *local* says that the host belongs to the owner's own machine or network:
-    clear text and private addresses are then expected.
+    it costs nothing and clear text is expected.  So it is taken to be at a
+    loopback address; set it to false where a loopback proxy forwards to a host
+    that charges.
     """
 
     kind: str = field(validator=_kind)

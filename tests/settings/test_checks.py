@@ -91,6 +91,15 @@ def test_clear_text_beyond_this_machine_is_told(url, local, warned):
     assert ("providers.openai.base_url" in told(Settings.load(None, environ))) is warned
 
 
+def test_a_loopback_host_is_taken_to_be_free_and_says_so():
+    environ = FULL | {"OPENAI_ENDPOINT": "http://127.0.0.1:4000/v1"}
+    assert (
+        told(Settings.load(None, environ | {"OPENAI_API_KEY": "k"}))["providers.openai"][0] is Severity.NOTE
+    )
+    charges = environ | {"OPENAI_API_KEY": "k", "LYNKR_PROVIDERS_OPENAI_LOCAL": "false"}
+    assert "providers.openai" not in told(Settings.load(None, charges))
+
+
 def test_a_key_variable_that_is_not_set_is_told(tmp_path: Path):
     path = tmp_path / "lynkr.toml"
     path.write_text(

@@ -3,6 +3,7 @@
 import pytest
 
 from lynkr.errors import ConfigError
+from lynkr.providers.builtin import HOSTS
 from lynkr.routing.decision import Target, Tier
 from lynkr.secret import Secret
 from lynkr.settings import Settings, Severity
@@ -118,6 +119,11 @@ def test_each_built_in_takes_key_and_endpoint_from_its_own_names(name):
 )
 def test_an_endpoint_becomes_a_base_url(endpoint, expected):
     assert base_url(endpoint) == expected
+
+
+def test_the_names_follow_the_providers_own_table():
+    hosts = {name: host.key_env for name, host in HOSTS.items() if host.base_url}
+    assert {name: f"{seed.prefix}_API_KEY" for name, seed in PROVIDERS.items()} == hosts
 
 
 def test_a_bad_endpoint_is_refused_by_the_variables_name():

@@ -44,7 +44,7 @@ def retry(
     *patience* seconds is waited for, as long as one attempt is left for another
     target.  With no alternatives, all attempts go to the one target.
 
-    Never sleeps past `Call.deadline`.  *max_attempts* counts the attempts in
+    Never sleeps past `Call.deadline`.  A *forced* call is sent once.  *max_attempts* counts the attempts in
     the call's journal, so the `journal` layer belongs further in.  *clock* is
     in Unix seconds, for hints that are dates; *monotonic* is the deadline's.
 
@@ -130,7 +130,7 @@ class _Plan:
     def _is_worth_it(self, error: LynkrError, made: int) -> bool:
         verdict = self.verdict(error)
         left = self.max_attempts - made
-        if not verdict.retry_same or left < 1:
+        if self.call.forced or not verdict.retry_same or left < 1:
             return False
         others = len(self.call.alternatives)
         if others == 0:

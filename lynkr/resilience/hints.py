@@ -25,7 +25,7 @@ from math import isfinite
 from typing import Final
 
 LONGEST: Final = 7 * 86_400.0
-"""Seconds; no provider has a longer quota window, so a longer hint is garbage."""
+"""Seconds; no provider has a longer quota window.  A longer wait is told as this long."""
 
 _PARTS: Final = (
     r"(?:(\d{1,9}(?:\.\d{1,9})?)h)?(?:(\d{1,9}(?:\.\d{1,9})?)m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)s)?"
@@ -156,4 +156,4 @@ def _until(moment: float | None, now_unix: float) -> float | None:
 
 
 def _sane(seconds: float) -> float | None:
-    return seconds if isfinite(seconds) and 0 <= seconds <= LONGEST else None
+    return min(seconds, LONGEST) if isfinite(seconds) and seconds >= 0 else None

@@ -361,7 +361,7 @@ class Gateway:
             raise exchange.error or ClientWireError("the body could not be read")
         if exchange.plan is not None:
             target = exchange.plan.targets[0]
-            provider = self._providers.get(target.provider)
+            provider: object = self._providers.get(target.provider)
             if isinstance(provider, TokenCounter):
                 try:
                     counted = await provider.count_tokens(self._call(exchange, exchange.plan))

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import ssl
+from collections import deque
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -171,12 +172,13 @@ class _Response:
 class _Chunks:
     """The body."""
 
-    __slots__ = ("_content", "_decoder", "_timeouts")
+    __slots__ = ("_content", "_decoder", "_failure", "_timeouts")
 
     def __init__(self, content: aiohttp.StreamReader, decoder: Inflate | None, timeouts: Timeouts) -> None:
         self._content = content
         self._decoder = decoder
         self._timeouts = timeouts
+        self._failure: TransportError | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -193,14 +195,27 @@ class _Chunks:
 
     async def _read(self) -> bytes:
         """What has arrived, at least a byte; empty at the end."""
+        if self._failure is not None:
+            raise self._failure
         try:
             return await self._content.readany()
         except aiohttp.ServerTimeoutError as error:
-            raise TransportTimeout("idle", self._timeouts.idle) from error
+            return self._rest_before(TransportTimeout("idle", self._timeouts.idle), error)
         except TimeoutError as error:
-            raise TransportTimeout("total", self._timeouts.total or 0.0) from error
+            return self._rest_before(TransportTimeout("total", self._timeouts.total or 0.0), error)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
-            raise _translate(error) from error
+            return self._rest_before(_translate(error), error)
+
+    def _rest_before(self, failure: TransportError, cause: Exception) -> bytes:
+        """What had arrived before *failure*, which aiohttp would raise first; raises it if there is none."""
+        failure.__cause__ = cause
+        self._failure = failure
+        held: deque[bytes] = getattr(self._content, "_buffer", deque())
+        rest = b"".join(held)
+        held.clear()
+        if not rest:
+            raise failure
+        return rest
 
 
 def _translate(error: Exception) -> TransportError:

@@ -25,6 +25,9 @@ class Timeouts:
     total: float | None = 900.0
 
 
+DEFAULT_TIMEOUTS = Timeouts()
+
+
 @frozen
 class HTTPRequest:
     """*headers* names are lower case."""
@@ -33,7 +36,7 @@ class HTTPRequest:
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
 
 
 class HTTPResponse(Protocol):
@@ -78,7 +81,7 @@ class TransportError(Exception):
     """The network failed; providers turn it into an `UpstreamError` that names the target."""
 
 
-class TransportTimeout(TransportError):  # noqa: N818  # it says what happened, as UpstreamTimeout does
+class TransportTimeout(TransportError):
     """A timeout ran out; *phase* is ``connect``, ``first_byte``, ``idle`` or ``total``."""
 
     def __init__(self, phase: str, seconds: float) -> None:

@@ -339,6 +339,24 @@ async def test_a_body_cut_short_or_garbled_is_an_error(transport, cut):
     assert not isinstance(caught.value, TransportTimeout)
 
 
+async def test_what_arrived_before_the_connection_broke_is_delivered(transport):
+    broken = anyio.Event()
+
+    async def handler(peer, request):
+        await peer.begin_stream()
+        await peer.chunk(b"all of it")
+        await peer.stream.aclose()
+        broken.set()
+
+    async with serving(handler) as server, transport.send(post(server.url)) as response:
+        await broken.wait()
+        await anyio.wait_all_tasks_blocked()
+        chunks = response.chunks()
+        assert await anext(chunks) == b"all of it"
+        with pytest.raises(TransportError):
+            await anext(chunks)
+
+
 @pytest.mark.parametrize(
     "reply", [b"", b"HTTP/1.1 200 OK\r\nconte", b"SSH-2.0-x\r\n"], ids=["none", "half", "no http"]
 )

@@ -1,0 +1,366 @@
+"""An answer on its way in: the connection it comes from, and the streams made of it.
+
+Streams are classes, not async generators: each may be closed by another task,
+and while it waits, on asyncio and trio alike.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Self
+
+import anyio
+from attrs import define, field
+
+from lynkr.errors import LynkrError, UpstreamError, UpstreamTimeout, UpstreamUnreachable, UpstreamWireError
+from lynkr.model import NO_USAGE, Event, Finish, PartDelta, Response, Start
+from lynkr.providers.base import HTTPResponse, TransportError, TransportTimeout
+from lynkr.service import Tally
+from lynkr.wire.base import EventDecoder
+
+_CLOSE_SECONDS: Final = 5.0
+
+
+class Connection:
+    """One exchange with a provider; its failures name the target."""
+
+    def __init__(self, exchange: AbstractAsyncContextManager[HTTPResponse], target: str) -> None:
+        self._exchange: AbstractAsyncContextManager[HTTPResponse] | None = exchange
+        self._chunks: AsyncIterator[bytes] | None = None
+        self.target = target
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+
+    async def open(self) -> None:
+        """Send, and wait for the answer's head.
+
+        Raises:
+            UpstreamTimeout, UpstreamUnreachable: there is none.
+        """
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            raise AssertionError("a connection is opened once")
+        try:
+            response = await exchange.__aenter__()
+        except TransportError as error:
+            raise _named(error, self.target) from error
+        self._exchange = exchange
+        self.status, self.headers = response.status, response.headers
+        try:
+            self._chunks = response.chunks()
+        except TransportError as error:
+            raise _named(error, self.target) from error
+
+    async def next(self) -> bytes | None:
+        """The next bytes of the body; None at its end.
+
+        Raises:
+            UpstreamTimeout, UpstreamUnreachable: it broke off.
+        """
+        if self._chunks is None:
+            return None
+        try:
+            return await self._chunks.__anext__()
+        except StopAsyncIteration:
+            return None
+        except TransportError as error:
+            raise _named(error, self.target) from error
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            UpstreamTimeout, UpstreamUnreachable: it broke off.
+            UpstreamWireError: it is larger than *limit* bytes.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        while (piece := await self.next()) is not None:
+            size += len(piece)
+            if size > limit:
+                raise UpstreamWireError(f"{self.target}: the answer is larger than {limit} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def read_some(self, limit: int) -> bytes:
+        """As much of the body as came whole and fits: an error's text matters less than its status."""
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while size < limit and (piece := await self.next()) is not None:
+                pieces.append(piece)
+                size += len(piece)
+        except UpstreamError:
+            return b"".join(pieces)[:limit]
+        return b"".join(pieces)[:limit]
+
+    async def aclose(self) -> None:
+        """Close, or give back to the pool if the body was read; idempotent, also under cancellation."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+                await exchange.__aexit__(None, None, None)
+
+
+def _named(error: TransportError, target: str) -> UpstreamError:
+    kind = UpstreamTimeout if isinstance(error, TransportTimeout) else UpstreamUnreachable
+    return kind(f"{target}: {error}", target=target)
+
+
+@define
+class Reading:
+    """Turns a stream's bytes into events and keeps the reply's tally while they go by.
+
+    *primed* once something other than `Start` has come.
+    """
+
+    target: str
+    tally: Tally
+    _decoder: EventDecoder
+    _clock: Callable[[], float]
+    _observer: Callable[[Event], None] | None
+    primed: bool = False
+    _closed: bool = False
+
+    def feed(self, data: bytes, into: deque[Event] | None = None) -> None:
+        """Read *data*; events are appended to *into* as they are read, also those before an error.
+
+        Raises:
+            UpstreamWireError: not the dialect's.
+            UpstreamError: an error event.
+        """
+        self._take(self._decoder.feed(data), into)
+
+    def close(self, into: deque[Event] | None = None) -> None:
+        """The input ended.  Raises `UpstreamWireError` if it was cut short."""
+        if not self._closed:
+            self._closed = True
+            self._take(self._decoder.close(), into)
+
+    def is_whole(self, into: deque[Event] | None = None) -> bool:
+        """Whether the dialect's own end has come, so that a broken connection loses nothing."""
+        try:
+            self.close(into)
+        except LynkrError:
+            return False
+        return self.tally.complete
+
+    def _take(self, events: Iterable[Event], into: deque[Event] | None) -> None:
+        observer = self._observer
+        for event in events:
+            if type(event) is not PartDelta or not self.primed:
+                self._note(event)
+            if observer is not None:
+                observer(event)
+            if into is not None:
+                into.append(event)
+
+    def _note(self, event: Event) -> None:
+        tally = self.tally
+        if isinstance(event, Start):
+            tally.id, tally.model = event.id, event.model
+            if event.usage != NO_USAGE:
+                tally.usage = event.usage
+            return
+        if not self.primed:
+            self.primed = True
+            tally.first_event_at = self._clock()
+        if isinstance(event, Finish):
+            tally.usage, tally.stop_reason, tally.complete = event.usage, event.stop_reason, True
+
+
+def note_response(tally: Tally, response: Response, now: float) -> None:
+    """Fill *tally* from a whole answer."""
+    tally.id, tally.model, tally.usage = response.id, response.model, response.usage
+    tally.stop_reason, tally.first_event_at, tally.complete = response.stop_reason, now, True
+
+
+def name_target(error: Exception, target: str) -> None:
+    """Put the target into a decoder's error, which cannot know whom it read."""
+    if isinstance(error, UpstreamError):
+        if error.target:
+            return
+        error.target = target
+    if isinstance(error, UpstreamError | UpstreamWireError):
+        error.args = (f"{target}: {error}",)
+
+
+@define
+class PassedBytes:
+    """The provider's bytes as received; a reading of the same bytes keeps the tally.
+
+    The reading may fail without harming the bytes.  What it may do is raise at
+    the end: after the provider's own error event, or when the stream was cut.
+    """
+
+    _connection: Connection
+    _reading: Reading | None
+    _tally: Tally
+    _held: deque[bytes] = field(factory=deque[bytes])
+    _failure: LynkrError | None = None
+    _ended: bool = False
+
+    async def prime(self) -> None:
+        """Hold bytes back until the first event that is not `Start`.
+
+        Raises:
+            UpstreamError, UpstreamWireError: there is none, or an error came in its place.
+        """
+        while self._reading is not None and not self._reading.primed and not self._ended:
+            chunk = await self._next()
+            if chunk is not None:
+                self._held.append(chunk)
+            if self._failure is not None:
+                self._tally.error_sent = False
+                raise self._failure
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._held:
+            return self._held.popleft()
+        if self._failure is not None:
+            raise self._failure
+        chunk = None if self._ended else await self._next()
+        if chunk is None:
+            if self._failure is not None:
+                raise self._failure
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        self._ended = True
+        self._held.clear()
+        await self._connection.aclose()
+
+    async def _next(self) -> bytes | None:
+        """The next bytes, read along; at the end `_ended`, and `_failure` if it is a bad one."""
+        reading = self._reading
+        try:
+            chunk = await self._connection.next()
+        except UpstreamError as error:
+            self._ended = True
+            if reading is None or not reading.is_whole():
+                self._failure = error
+            return None
+        if chunk is not None:
+            if reading is not None:
+                self._read_along(reading, chunk)
+            return chunk
+        self._ended = True
+        if reading is not None:
+            try:
+                reading.close()
+            except LynkrError as error:
+                name_target(error, reading.target)
+                self._failure = error
+        return None
+
+    def _read_along(self, reading: Reading, chunk: bytes) -> None:
+        try:
+            reading.feed(chunk)
+        except UpstreamError as error:
+            name_target(error, reading.target)
+            self._failure = error
+            self._tally.error_sent = True
+        except Exception as error:  # noqa: BLE001  # the tap: counted in the tally, never harms the stream
+            self._reading = None
+            self._tally.tap_error = f"{type(error).__name__}: {error}"
+
+
+@define
+class DecodedEvents:
+    """The provider's stream as canonical events."""
+
+    _connection: Connection
+    _reading: Reading
+    _waiting: deque[Event] = field(factory=deque[Event])
+    _failure: LynkrError | None = None
+    _ended: bool = False
+
+    async def prime(self) -> None:
+        """Read until the first event that is not `Start`.
+
+        Raises:
+            UpstreamError, UpstreamWireError: there is none, or an error came in its place.
+        """
+        while not self._reading.primed and not self._ended:
+            await self._read()
+        if self._failure is not None:
+            raise self._failure
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._waiting:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
+                raise StopAsyncIteration
+            await self._read()
+        return self._waiting.popleft()
+
+    async def aclose(self) -> None:
+        self._ended = True
+        self._waiting.clear()
+        await self._connection.aclose()
+
+    async def _read(self) -> None:
+        """Read one chunk; at the end `_ended`, and `_failure` if it is a bad one."""
+        reading = self._reading
+        try:
+            chunk = await self._connection.next()
+        except UpstreamError as error:
+            self._ended = True
+            if not reading.is_whole(self._waiting):
+                self._failure = error
+            return
+        try:
+            if chunk is not None:
+                reading.feed(chunk, self._waiting)
+            else:
+                self._ended = True
+                reading.close(self._waiting)
+        except LynkrError as error:
+            self._ended = True
+            name_target(error, reading.target)
+            self._failure = error
+
+
+@define
+class OnePiece:
+    """A whole answer's bytes; nothing is left to close."""
+
+    _body: bytes
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        body, self._body = self._body, b""
+        if not body:
+            raise StopAsyncIteration
+        return body
+
+    async def aclose(self) -> None:
+        self._body = b""
+
+
+@define
+class ListedEvents:
+    """A whole answer's events; nothing is left to close."""
+
+    _events: deque[Event]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        if not self._events:
+            raise StopAsyncIteration
+        return self._events.popleft()
+
+    async def aclose(self) -> None:
+        self._events.clear()

@@ -1,0 +1,340 @@
+"""A provider reached over HTTP: a codec, an endpoint, credentials and a transport, put together.
+
+Same dialect in and out: the client's own bytes go up, with only ``model``
+replaced, and the provider's own bytes come back.  Otherwise both ways are
+translated through the canonical model.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, NoReturn
+
+from attrs import evolve, field, frozen
+
+from lynkr.errors import UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamWireError
+from lynkr.model import Event, Json, Loss, WireFormat
+from lynkr.model.fold import unfold
+from lynkr.providers.answer import (
+    Connection,
+    DecodedEvents,
+    ListedEvents,
+    OnePiece,
+    PassedBytes,
+    Reading,
+    name_target,
+    note_response,
+)
+from lynkr.providers.auth import NoAuth
+from lynkr.providers.base import DEFAULT_TIMEOUTS, Auth, Endpoint, HTTPRequest, Timeouts, Transport
+from lynkr.providers.body_rules import PLAIN_BODIES, BodyRules
+from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
+from lynkr.service import Call, Reply, Tally
+from lynkr.wire.base import Codec
+from lynkr.wire.json_body import JsonBody, dump, parse_value
+
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+MAX_ERROR_BYTES: Final = 1024 * 1024
+
+# Request headers that are never the client's to set, whatever a caller put into `Call.headers`.
+_OURS: Final = frozenset({
+    "accept", "accept-encoding", "api-key", "authorization", "connection", "content-encoding",
+    "content-length", "content-type", "cookie", "expect", "host", "keep-alive", "proxy-authorization", "te",
+    "trailer", "transfer-encoding", "upgrade", "user-agent", "x-api-key", "x-goog-api-key",
+})  # fmt: skip
+# A client of another dialect may still have set these for the target's.
+_OF_DIALECT: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
+    {
+        WireFormat.ANTHROPIC_MESSAGES: ("anthropic-",),
+        WireFormat.OPENAI_CHAT: ("openai-",),
+    }
+)
+_BETA: Final = "anthropic-beta"
+# Response headers that mean something to the client beyond this hop.
+_PASSED_ON: Final = (
+    "request-id", "x-request-id", "anthropic-", "x-ratelimit-", "retry-after", "x-should-retry", "openai-",
+    "x-generation-id",
+)  # fmt: skip
+# Fields of a Messages body that count_tokens does not know and refuses: MessageCreateParams less
+# MessageCountTokensParams in anthropic 2.12, beta ones included, and sampling (read 2026-11).
+_NOT_COUNTED: Final = frozenset({
+    "container", "diagnostics", "fallback_credit_token", "fallbacks", "inference_geo", "max_tokens",
+    "metadata", "output_format", "service_tier", "stop_sequences", "stream", "temperature", "thread",
+    "top_k", "top_p",
+})  # fmt: skip
+
+
+def _no_profile(_: Target) -> Profile:
+    return UNKNOWN_PROFILE
+
+
+@frozen
+class _Outgoing:
+    """What one call sends.  *passes*: the client's own bytes, so the answer's pass back too."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    passes: bool
+    losses: tuple[Loss, ...] = ()
+
+
+@frozen(kw_only=True)
+class HTTPProvider:
+    """Sends a call's one attempt to its target; see `lynkr.providers.base.Provider`.
+
+    *headers* (lower case) go with every request and win over the client's,
+    *default_headers* lose to them.  *count_url* is where the host counts
+    tokens, None where it does not.  *profiles* tells what a target can do.
+    *clock* is monotonic, in seconds, the same one `Call.deadline` is in.  The
+    transport may be shared: whoever made it closes it, unless *owns_transport*.
+    """
+
+    name: str
+    codec: Codec
+    endpoint: Endpoint
+    transport: Transport = field(repr=False)
+    auth: Auth = field(factory=NoAuth, repr=False)
+    rules: BodyRules = PLAIN_BODIES
+    headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+    default_headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
+    count_url: str | None = None
+    profiles: Callable[[Target], Profile] = field(default=_no_profile, repr=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    owns_transport: bool = False
+
+    def profile(self, model: str, /) -> Profile:
+        return self.profiles(Target(self.name, model))
+
+    async def send(self, call: Call, /) -> Reply:
+        """See `lynkr.providers.base.Provider.send`."""
+        outgoing = self._outgoing(call)
+        target = str(call.target)
+        request = self._request(
+            call, self.endpoint.url(call.target.model, stream=call.request.stream), outgoing
+        )
+        connection = Connection(self.transport.send(request), target)
+        try:
+            await connection.open()
+            if not 200 <= connection.status < 300:
+                await self._refuse(connection)
+            return await self._reply(call, outgoing, connection)
+        except BaseException:
+            await connection.aclose()
+            raise
+
+    async def count_tokens(self, call: Call, /) -> int | None:
+        """The provider's own count of the request's input tokens; None where it does not count.
+
+        Raises:
+            UpstreamError, UpstreamWireError: as `send`.
+        """
+        if self.count_url is None:
+            return None
+        target = str(call.target)
+        request = self._request(call, self.count_url, self._to_count(call))
+        connection = Connection(self.transport.send(request), target)
+        try:
+            await connection.open()
+            if connection.status in (404, 405, 501):
+                return None  # a compatible host that does not have it
+            if not 200 <= connection.status < 300:
+                await self._refuse(connection)
+            counted = _parse_object(await connection.read(MAX_ERROR_BYTES), target).get("input_tokens")
+        finally:
+            await connection.aclose()
+        if type(counted) is not int:
+            raise UpstreamWireError(f"{target}: the token count is not a number")
+        return counted
+
+    async def aclose(self) -> None:
+        if self.owns_transport:
+            await self.transport.aclose()
+
+    # ------------------------------------------------------------------ the request
+
+    def _outgoing(self, call: Call) -> _Outgoing:
+        model = call.target.model
+        raw = self._own_dialect(call)
+        if raw is not None and not self.rules.refuses(raw.value, model):
+            return _Outgoing(_with_model(raw, model), self._headers(call, {}), passes=True)
+        encoded = self.codec.encode_request(evolve(call.request, model=model))
+        body = dump(self.rules.apply(encoded.body, model))
+        return _Outgoing(body, self._headers(call, encoded.headers), passes=False, losses=encoded.losses)
+
+    def _to_count(self, call: Call) -> _Outgoing:
+        model = call.target.model
+        raw = self._own_dialect(call)
+        if raw is not None and _NOT_COUNTED.isdisjoint(raw.value):
+            return _Outgoing(_with_model(raw, model), self._headers(call, {}), passes=True)
+        encoded = self.codec.encode_request(evolve(call.request, model=model))
+        body = {name: value for name, value in encoded.body.items() if name not in _NOT_COUNTED}
+        return _Outgoing(dump(body), self._headers(call, encoded.headers), passes=False)
+
+    def _own_dialect(self, call: Call) -> JsonBody | None:
+        """The client's body, if it is in this provider's dialect."""
+        raw = call.raw
+        return raw.body if raw is not None and raw.format is self.codec.format else None
+
+    def _headers(self, call: Call, encoded: Mapping[str, str]) -> dict[str, str]:
+        """Ours, the client's end-to-end ones, and those that belong to fields of the body."""
+        headers = {
+            "accept": self.codec.stream_media_type if call.request.stream else "application/json",
+            "content-type": "application/json",
+            "user-agent": "lynkr",
+            **self.default_headers,
+        }
+        prefixes = _OF_DIALECT.get(self.codec.format, ())
+        is_own = self._own_dialect(call) is not None
+        headers |= {
+            name: value
+            for name, value in call.headers.items()
+            if name not in _OURS and (is_own or name.startswith(prefixes))
+        }
+        betas = [source[_BETA] for source in (headers, self.headers, encoded) if _BETA in source]
+        headers.update(encoded)
+        headers.update(self.headers)
+        if len(betas) > 1:
+            headers[_BETA] = ",".join(
+                dict.fromkeys(beta.strip() for text in betas for beta in text.split(","))
+            )
+        return headers
+
+    def _request(self, call: Call, url: str, outgoing: _Outgoing) -> HTTPRequest:
+        timeouts = self.timeouts
+        if call.deadline is not None:
+            left = call.deadline - self.clock()
+            if left <= 0:
+                target = str(call.target)
+                raise UpstreamTimeout(f"{target}: no time was left to send the request", target=target)
+            if timeouts.total is None or left < timeouts.total:
+                timeouts = evolve(timeouts, total=left)
+        return self.auth.sign(HTTPRequest("POST", url, outgoing.headers, outgoing.body, timeouts))
+
+    # ------------------------------------------------------------------ the answer
+
+    async def _reply(self, call: Call, outgoing: _Outgoing, connection: Connection) -> Reply:
+        media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+        is_stream = media_type == self.codec.stream_media_type or (
+            # Some servers mislabel their streams; a JSON object is never one.
+            call.request.stream and media_type != "application/json"
+        )
+        # Bytes of the other shape than the client asked for are of no use to it.
+        passes = outgoing.passes and is_stream == call.request.stream
+        if is_stream:
+            return await self._streamed(call, outgoing, connection, passes=passes)
+        return await self._whole(call, outgoing, connection, passes=passes)
+
+    async def _streamed(
+        self, call: Call, outgoing: _Outgoing, connection: Connection, *, passes: bool
+    ) -> Reply:
+        tally = Tally()
+        reading = Reading(connection.target, tally, self.codec.event_decoder(), self.clock, call.observer)
+        reply = _reply_head(call, connection, tally)
+        if passes:
+            raw = PassedBytes(connection, reading, tally)
+            await raw.prime()
+            return evolve(reply, raw=raw)
+        events = DecodedEvents(connection, reading)
+        await events.prime()
+        return evolve(reply, events=events, losses=outgoing.losses)
+
+    async def _whole(self, call: Call, outgoing: _Outgoing, connection: Connection, *, passes: bool) -> Reply:
+        body = await connection.read(MAX_ANSWER_BYTES)
+        await connection.aclose()
+        value = _parse_object(body, connection.target)
+        reply = _reply_head(call, connection, Tally())
+        embedded = _embedded_status(value)
+        if embedded is not None:
+            raise self.codec.decode_error(embedded, reply.headers, body, target=connection.target)
+        events: tuple[Event, ...] = ()
+        try:
+            events = self._read_whole(value, reply.tally, call.observer, wanted=not passes)
+        except UpstreamError as error:
+            name_target(error, connection.target)
+            raise
+        except Exception as error:
+            if not passes:
+                name_target(error, connection.target)
+                raise
+            # The tap: counted in the tally, never harms the answer.
+            reply.tally.tap_error = f"{type(error).__name__}: {error}"
+        if passes:
+            return evolve(reply, raw=OnePiece(body))
+        return evolve(reply, events=ListedEvents(deque(events)), losses=outgoing.losses)
+
+    def _read_whole(
+        self,
+        value: Mapping[str, Json],
+        tally: Tally,
+        observer: Callable[[Event], None] | None,
+        *,
+        wanted: bool,
+    ) -> tuple[Event, ...]:
+        """The answer's events if *wanted*; its tally in any case."""
+        response = self.codec.decode_response(value)
+        note_response(tally, response, self.clock())
+        if observer is None and not wanted:
+            return ()
+        events = unfold(response)
+        if observer is not None:
+            for event in events:
+                observer(event)
+        return events
+
+    async def _refuse(self, connection: Connection) -> NoReturn:
+        """Raise what an answer other than 2xx means."""
+        target, status = connection.target, connection.status
+        body = await connection.read_some(MAX_ERROR_BYTES)
+        if status < 400:
+            where = connection.headers.get("location", "elsewhere")
+            raise UpstreamRefused(
+                f"{target} redirects to {where}; set its base_url to the final address",
+                target=target,
+                status=status,
+            )
+        raise self.codec.decode_error(status, _passed_on(connection.headers), body, target=target)
+
+
+def _reply_head(call: Call, connection: Connection, tally: Tally) -> Reply:
+    """The reply before anybody knows what can be read of it."""
+    return Reply(
+        call.target,
+        tally,
+        status=connection.status,
+        headers=_passed_on(connection.headers),
+        content_type=connection.headers.get("content-type", "application/json"),
+    )
+
+
+def _with_model(body: JsonBody, model: str) -> bytes:
+    """The client's text with its model replaced; its very bytes when that is the model already."""
+    return body.text.encode() if body.value.get("model") == model else body.splice("model", model)
+
+
+def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.startswith(_PASSED_ON)}
+
+
+def _parse_object(body: bytes, target: str) -> Mapping[str, Json]:
+    try:
+        value: Json = parse_value(body)
+    except ValueError as error:
+        raise UpstreamWireError(f"{target}: the answer is not JSON: {error}") from error
+    if not isinstance(value, Mapping):
+        raise UpstreamWireError(f"{target}: the answer is not a JSON object")
+    return value
+
+
+def _embedded_status(value: Mapping[str, Json]) -> int | None:
+    """The status of an error that came as a 200 body; None if the body is an answer.
+
+    OpenRouter answers 200 once the model has begun and puts a later failure
+    into the body, its status in ``error.code`` ("Errors and debugging", read 2026-11).
+    """
+    error = value.get("error")
+    if not error or "choices" in value or "content" in value:
+        return None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 502

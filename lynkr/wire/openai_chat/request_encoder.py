@@ -144,13 +144,13 @@ class _Messages:
         if self._after_results:
             self._losses.add("messages", "reads back as one message with the tool results before it")
         found = self._sort_user_parts(message, path)
-        for node in found.results:
-            self._append(node, may_answer=True, after_results=True)
+        for result in found.results:
+            self._append(result, may_answer=True, after_results=True)
         said = [*found.images, *found.said]
         if not said and found.results:
             self._losses.add_extras(message.extras, path, _NO_NODE)
             return
-        node = {"role": "user", "content": self._content(said, _USER_KINDS)}
+        node: Draft = {"role": "user", "content": self._content(said, _USER_KINDS)}
         request.MESSAGE.restore(node, message.extras, path, self._losses)
         self._append(node)
 
@@ -317,13 +317,13 @@ def _write_tools(body: Draft, value: Request, losses: Losses) -> None:
 
 def _tool_node(tool: ToolSpec | ForeignTool, path: str, losses: Losses) -> Draft | None:
     if isinstance(tool, ForeignTool):
-        node = dict(tool.extras.of(OPENAI_CHAT))
-        if not isinstance(node.get("type"), str) or node["type"] == "function":
+        definition = dict(tool.extras.of(OPENAI_CHAT))
+        if not isinstance(definition.get("type"), str) or definition["type"] == "function":
             losses.add(path, "a tool only another dialect knows")
             return None
-        if request.foreign_tool_name(node) != tool.name:
+        if request.foreign_tool_name(definition) != tool.name:
             losses.add(f"{path}.name", "the definition gives another name")
-        return node
+        return definition
     function: Draft = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
@@ -331,7 +331,7 @@ def _tool_node(tool: ToolSpec | ForeignTool, path: str, losses: Losses) -> Draft
         function["parameters"] = tool.input_schema
     else:
         losses.add(f"{path}.input_schema", "Chat's parameters are a JSON Schema object")
-    node = {"type": "function", "function": function}
+    node: Draft = {"type": "function", "function": function}
     request.FUNCTION_TOOL.restore(node, tool.extras, path, losses)
     return node
 

@@ -28,7 +28,7 @@ the same field joined over the stream, in the layout of `Response.extras`.
 
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
-from typing import Final
+from typing import Final, cast
 
 from attrs import define, field
 
@@ -207,11 +207,12 @@ class ChatEventDecoder:
             yield from self._finish("the stream said [DONE] before its finish_reason")
             return
         try:
-            chunk = parse_value(frame.data)
+            value = parse_value(frame.data)
         except ValueError as error:
             raise UpstreamWireError(f"a chunk of the stream is not JSON: {error}") from error
-        if not isinstance(chunk, dict):
+        if not isinstance(value, dict):
             raise UpstreamWireError("a chunk of the stream is not a JSON object")
+        chunk = cast("dict[str, Json]", value)
         if chunk.get("error"):
             raise embedded_error(chunk)
         if frame.event == "error":

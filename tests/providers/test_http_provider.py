@@ -544,6 +544,19 @@ async def test_an_answer_that_is_no_json_object_is_an_exception(provide, make, b
             await provide(server).send(make(stream=False))
 
 
+async def test_a_whole_answer_nobody_understands_cannot_be_translated(provide):
+    async with serving(answering(b'{"news": 1}')) as server:
+        with pytest.raises(UpstreamWireError, match="tiny:big-1: no text"):
+            await provide(server).send(call(stream=False))
+
+
+@pytest.mark.parametrize("make", [call, raw_call])
+async def test_an_answer_in_an_encoding_nobody_asked_for_is_an_exception(provide, make):
+    async with serving(answering(WHOLE, extra="content-encoding: br\r\n")) as server:
+        with pytest.raises(UpstreamUnreachable, match=r"tiny:big-1: .*'br'"):
+            await provide(server).send(make(stream=False))
+
+
 async def test_an_answer_over_the_limit_is_an_exception(provide, monkeypatch):
     monkeypatch.setattr("lynkr.providers.http_provider.MAX_ANSWER_BYTES", 50)
     async with serving(answering(WHOLE)) as server:

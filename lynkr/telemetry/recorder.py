@@ -183,11 +183,11 @@ class Recorder:
     def _run(self) -> None:
         while batch := self._next_batch():
             written = self._write(batch)
+            self._prune()
             with self._lock:
                 self._written += written
                 self._failed += len(batch) - written
                 self._progress.notify_all()
-            self._prune()
 
     def _next_batch(self) -> list[Record]:
         """Wait for records; empty when closed and drained."""

@@ -79,8 +79,8 @@ def encode_error(error: BaseException) -> EncodedError:
         case ConfigError():
             return _envelope(500, "the gateway is not set up correctly; its operator's log says more")
         case LynkrError() if error.status_hint == 503:
-            kind = "overloaded_error" if error.retryable or type(error).kind != "unavailable" else "api_error"
-            return _envelope(503, str(error), kind)
+            # No target, or draining: not the overload that 503 stands for otherwise.
+            return _envelope(503, str(error), "api_error")
         case LynkrError():
             return _envelope(error.status_hint, str(error))
         case _:

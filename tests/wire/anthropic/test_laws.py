@@ -6,14 +6,8 @@ from hypothesis import strategies as st
 from lynkr.model import Event, Json, Request, Response, WireFormat
 from lynkr.testing import laws
 from lynkr.testing.anthropic_grammar import validate_anthropic_stream
-from lynkr.testing.strategies import (
-    chunkings,
-    event_streams,
-    request_bodies,
-    requests,
-    response_bodies,
-    responses,
-)
+from lynkr.testing.strategies import request_bodies, requests, response_bodies, responses
+from lynkr.testing.streams import chunkings, event_streams
 from lynkr.wire.anthropic import AnthropicCodec
 
 CODEC = AnthropicCodec()
@@ -70,6 +64,8 @@ def test_cutting_the_bytes_elsewhere_changes_nothing(
     laws.assert_chunking_law(CODEC, stream, data.draw(chunkings(stream)))
 
 
-@given(event_streams(FORMAT))
-def test_a_stream_cut_short_raises(events: tuple[Event, ...]) -> None:
-    laws.assert_cut_stream_raises(CODEC, laws.encode_stream(CODEC, events))
+@given(event_streams(FORMAT), st.data())
+def test_a_stream_cut_short_raises(events: tuple[Event, ...], data: st.DataObject) -> None:
+    stream = laws.encode_stream(CODEC, events)
+    cuts = data.draw(st.lists(st.integers(0, len(stream) - 1), max_size=20))
+    laws.assert_cut_stream_raises(CODEC, stream, cuts)

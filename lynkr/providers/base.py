@@ -97,6 +97,19 @@ class Auth(Protocol):
         ...
 
 
+@runtime_checkable
+class RefreshingAuth(Auth, Protocol):
+    """Credentials that expire, as the clouds' do."""
+
+    async def refresh(self) -> None:
+        """Get credentials good for the next request; awaited before each `sign`, cheap while they still are.
+
+        Raises:
+            UpstreamRefused: there are none to be had.
+        """
+        ...
+
+
 class Endpoint(Protocol):
     def url(self, model: str, /, *, stream: bool) -> str: ...
 

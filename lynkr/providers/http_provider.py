@@ -27,7 +27,15 @@ from lynkr.providers.answer import (
     note_response,
 )
 from lynkr.providers.auth import NoAuth
-from lynkr.providers.base import DEFAULT_TIMEOUTS, Auth, Endpoint, HTTPRequest, Timeouts, Transport
+from lynkr.providers.base import (
+    DEFAULT_TIMEOUTS,
+    Auth,
+    Endpoint,
+    HTTPRequest,
+    RefreshingAuth,
+    Timeouts,
+    Transport,
+)
 from lynkr.providers.body_rules import PLAIN_BODIES, BodyRules
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
 from lynkr.service import Call, Reply, Tally
@@ -111,6 +119,7 @@ class HTTPProvider:
         """See `lynkr.providers.base.Provider.send`."""
         outgoing = self._outgoing(call)
         target = str(call.target)
+        await self._refresh_credentials()
         request = self._request(
             call, self.endpoint.url(call.target.model, stream=call.request.stream), outgoing
         )
@@ -133,6 +142,7 @@ class HTTPProvider:
         if self.count_url is None:
             return None
         target = str(call.target)
+        await self._refresh_credentials()
         request = self._request(call, self.count_url, self._to_count(call))
         connection = Connection(self.transport.send(request), target)
         try:
@@ -147,6 +157,10 @@ class HTTPProvider:
         if type(counted) is not int:
             raise UpstreamWireError(f"{target}: the token count is not a number")
         return counted
+
+    async def _refresh_credentials(self) -> None:
+        if isinstance(self.auth, RefreshingAuth):
+            await self.auth.refresh()
 
     async def aclose(self) -> None:
         if self.owns_transport:

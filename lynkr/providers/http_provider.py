@@ -111,6 +111,11 @@ class HTTPProvider:
     profiles: Callable[[Target], Profile] = field(default=_no_profile, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     owns_transport: bool = False
+    _refreshing: RefreshingAuth | None = field(init=False, repr=False, eq=False)
+
+    @_refreshing.default
+    def _(self) -> RefreshingAuth | None:
+        return self.auth if isinstance(self.auth, RefreshingAuth) else None
 
     def profile(self, model: str, /) -> Profile:
         return self.profiles(Target(self.name, model))
@@ -159,8 +164,8 @@ class HTTPProvider:
         return counted
 
     async def _refresh_credentials(self) -> None:
-        if isinstance(self.auth, RefreshingAuth):
-            await self.auth.refresh()
+        if self._refreshing is not None:
+            await self._refreshing.refresh()
 
     async def aclose(self) -> None:
         if self.owns_transport:

@@ -176,6 +176,7 @@ _LITELLM_TIER: Final = re.compile(r"input_cost_per_token_above_(\d{1,6})k_tokens
 # Bedrock resells a hundred models; these are the families an agent is run on.
 _BEDROCK_FAMILIES: Final = ("anthropic.", "amazon.nova", "openai.")
 _PER_MILLION: Final = Decimal(1_000_000)
+_DEAREST: Final = Decimal(1_000)  # USD per million tokens; the dearest model listed costs 600 (read 2026-11)
 
 
 def models_of_litellm(raw: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
@@ -247,9 +248,11 @@ def _checked(found: Mapping[str, str | None]) -> Entry:
 
     A list that says 0 for both means a preview, a quota or a gap as often as
     a gift; whoever knows it is free says so with an override.  Writing to a
-    cache at 0 means no surcharge: such tokens cost what input costs.
+    cache at 0 means no surcharge: such tokens cost what input costs.  A price
+    beyond `_DEAREST` is a slip of the list's, per thousand tokens for per million.
     """
-    if found["input"] is None or found["output"] is None or found["input"] == found["output"] == "0":
+    rates = (found["input"], found["output"])
+    if None in rates or rates == ("0", "0") or any(Decimal(rate or 0) > _DEAREST for rate in rates):
         return {}
     return {
         ours: price

@@ -96,7 +96,7 @@ def test_memory_is_no_file(path: Path) -> None:
 )
 def test_a_corrupt_file_is_refused_at_the_start_and_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="ledger.db"):
+    with pytest.raises(ConfigError, match=r"ledger\.db"):
         SQLiteStore(path)
     assert path.read_bytes() == content
 
@@ -382,9 +382,10 @@ def test_a_forked_child_opens_the_file_for_itself(path: Path) -> None:
         store = SQLiteStore(sys.argv[1])
         store.write(one("before"))
         pid = os.fork()
+        inherited = store._writer
         store.write(one("child" if pid == 0 else "parent"))
         if pid == 0:
-            os._exit(0)
+            os._exit(int(store._writer is inherited))
         assert os.waitpid(pid, 0)[1] == 0
         store.close()
         """,
@@ -417,7 +418,10 @@ def test_a_disk_that_takes_no_more_is_survived_and_the_file_opened_anew(path: Pa
         """
         import resource, sqlite3, sys
         from lynkr.telemetry import Ending, Query, Record, SQLiteStore
-        def some(name): return [Record(f"{name}{i}", 1.0, None, "m", False, Ending.OK, 200, prompt="x" * 900) for i in range(50)]
+        def some(name):
+            words = "x" * 900
+            ids = [f"{name}{i}" for i in range(50)]
+            return [Record(i, 1.0, None, "m", False, Ending.OK, 200, prompt=words) for i in ids]
         store = SQLiteStore(sys.argv[1])
         store.write(some("before"))
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -39,6 +39,7 @@ __all__ = [
     "assert_response_losses_honest",
     "assert_response_round_trip",
     "assert_round_trip",
+    "assert_stream_losses_honest",
     "assert_stream_round_trip",
     "assert_tool_arguments_exact",
     "check_router_laws",
@@ -241,6 +242,13 @@ def assert_stream_round_trip(codec: Codec, events: Sequence[Event]) -> None:
     """
     decoded = decode_stream(codec, [encode_stream(codec, events)])
     _equal(fold(events), fold(decoded), "the streamed answer did not survive its own dialect")
+
+
+def assert_stream_losses_honest(codec: Codec, events: Sequence[Event]) -> None:
+    """As `assert_losses_honest`, for a streamed answer: paths are those of the answer it folds to."""
+    encoder = codec.event_encoder(None)
+    data = b"".join(encoder.encode(event) for event in events) + encoder.close()
+    _check_honest(fold(events), fold(decode_stream(codec, [data])), encoder.losses)
 
 
 def assert_chunking_law(codec: Codec, data: bytes, chunks: Sequence[bytes]) -> None:

@@ -1,0 +1,99 @@
+"""The laws of streams: folding, cutting, chunking, exact arguments, for every codec."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lynkr.errors import UpstreamWireError
+from lynkr.model import Finish, WireFormat
+from lynkr.model.fold import fold
+from lynkr.testing.anthropic_grammar import validate_anthropic_stream
+from lynkr.testing.laws import (
+    assert_chunking_law,
+    assert_cut_stream_raises,
+    assert_fold_law,
+    assert_stream_losses_honest,
+    assert_stream_round_trip,
+    assert_tool_arguments_exact,
+    decode_stream,
+    encode_stream,
+)
+from lynkr.testing.strategies import chunkings, event_streams, responses
+from lynkr.wire.anthropic import AnthropicCodec
+from lynkr.wire.openai_chat import OpenAIChatCodec
+
+CODECS = (AnthropicCodec(), OpenAIChatCodec())
+each_codec = pytest.mark.parametrize("codec", CODECS, ids=[codec.format.value for codec in CODECS])
+
+
+@given(responses())
+def test_an_answer_survives_being_streamed(response):
+    assert_fold_law(response)
+
+
+@given(event_streams())
+def test_a_stream_without_its_finish_does_not_fold(events):
+    with pytest.raises(UpstreamWireError):
+        fold(event for event in events if not isinstance(event, Finish))
+
+
+@each_codec
+@given(data=st.data())
+def test_a_streamed_answer_survives_its_own_dialect(codec, data):
+    assert_stream_round_trip(codec, data.draw(event_streams(codec.format)))
+
+
+@each_codec
+@given(events=event_streams())
+def test_every_loss_of_a_streamed_answer_is_declared_and_real(codec, events):
+    assert_stream_losses_honest(codec, events)
+
+
+@each_codec
+@given(data=st.data())
+def test_cutting_the_bytes_elsewhere_changes_no_event(codec, data):
+    stream = encode_stream(codec, data.draw(event_streams(codec.format)))
+    assert_chunking_law(codec, stream, data.draw(chunkings(stream)))
+
+
+@each_codec
+@given(data=st.data())
+def test_carriage_returns_change_no_event(codec, data):
+    stream = encode_stream(codec, data.draw(event_streams(codec.format)))
+    for ending in (b"\r\n", b"\r"):
+        other = stream.replace(b"\n", ending)
+        assert list(codec.event_decoder().feed(other)) == list(codec.event_decoder().feed(stream))
+        assert_chunking_law(codec, other, data.draw(chunkings(other)))
+
+
+@each_codec
+@settings(max_examples=15)  # every example decodes some thousand prefixes
+@given(data=st.data())
+def test_a_stream_cut_short_never_ends_clean(codec, data):
+    assert_cut_stream_raises(codec, encode_stream(codec, data.draw(event_streams(codec.format))))
+
+
+@each_codec
+@given(data=st.data())
+def test_tool_arguments_are_exact_from_any_source(codec, data):
+    assert_tool_arguments_exact(codec, data.draw(event_streams()))
+
+
+@each_codec
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))  # arguments of up to a megabyte
+@given(data=st.data())
+def test_large_tool_arguments_are_exact(codec, data):
+    assert_tool_arguments_exact(codec, data.draw(event_streams(codec.format, large=True)))
+
+
+@given(event_streams(WireFormat.OPENAI_CHAT) | event_streams(WireFormat.ANTHROPIC_MESSAGES))
+def test_every_anthropic_stream_follows_the_grammar(events):
+    """Whatever the provider's dialect, and however it interleaved its parts."""
+    validate_anthropic_stream(encode_stream(AnthropicCodec(), events))
+
+
+@each_codec
+@given(st.binary(max_size=200) | st.binary(max_size=40).map(lambda data: b"data: " + data + b"\n\n"))
+def test_any_bytes_raise_a_wire_error_and_nothing_else(codec, data):
+    with pytest.raises(UpstreamWireError):
+        decode_stream(codec, [data])

@@ -25,10 +25,11 @@ class AnthropicCodec:
         return "text/event-stream"
 
     def decode_request(self, body: Mapping[str, Json], /) -> Request:
-        """
+        """What a client asks for; `max_tokens` may be missing, as it is for count_tokens.
+
         Raises:
             ClientWireError: with the path in the body, such as ``messages[2].content[0].text``.
-        """  # noqa: D205, D212  # reason: the name says it
+        """
         try:
             return decode_request(body)
         except FieldError as error:
@@ -38,10 +39,11 @@ class AnthropicCodec:
         return encode_request(request)
 
     def decode_response(self, body: Mapping[str, Json], /) -> Response:
-        """
+        """A provider's whole answer.
+
         Raises:
             UpstreamWireError: the answer is not this dialect's.
-        """  # noqa: D205, D212  # reason: the name says it
+        """
         try:
             return decode_response(body)
         except FieldError as error:

@@ -195,9 +195,8 @@ def _upstream_error(
 
 
 def _says_context_overflow(kind: str, message: str) -> bool:
-    """Anthropic: "prompt is too long: N tokens > M maximum" and "input length and `max_tokens` exceed
-    context limit"; llama.cpp: type ``exceed_context_size_error`` (read 2026-11).
-    """  # noqa: D205
+    # Anthropic: "prompt is too long: N tokens > M maximum" and "input length and `max_tokens` exceed
+    # context limit"; llama.cpp: the type exceed_context_size_error (read 2026-11).
     words = message.lower()
     return (
         "prompt is too long" in words

@@ -89,10 +89,11 @@ _WIRE_TOOL_MODES: Final = {mode: name for name, mode in _TOOL_MODES.items()}
 
 
 def decode_request(body: Mapping[str, Json]) -> Request:
-    """
+    """A client's request.
+
     Raises:
         FieldError: with the path of the first thing that is wrong.
-    """  # noqa: D205, D212  # reason: the name says it
+    """
     kept = dict(unknown_fields(body, _REQUEST).fields)
     messages = _decode_messages(body)
     tool_choice, parallel = _decode_tool_choice(body)

@@ -52,10 +52,11 @@ def encode_stop_reason(reason: StopReason, own: Mapping[str, Json], losses: Loss
 
 
 def decode_response(body: Mapping[str, Json]) -> Response:
-    """
+    """A provider's whole answer.
+
     Raises:
         FieldError: a field is missing or of another type.
-    """  # noqa: D205, D212  # reason: the name says it
+    """
     extras = dict(unknown_fields(body, MESSAGE_FIELDS).fields)
     usage = NO_USAGE
     if body.get("usage") is not None:

@@ -301,6 +301,13 @@ def test_thinking_is_enabled_disabled_or_of_a_kind_of_its_own(
     assert body_of(request)["thinking"] == thinking
 
 
+def test_an_output_format_of_an_unknown_kind_survives() -> None:
+    config = {"format": {"type": "grammar", "grammar": "x"}, "effort": None}
+    request = CODEC.decode_request({**with_message("hi"), "output_config": config})
+    assert request.output_format is None
+    assert body_of(request)["output_config"] == {"format": config["format"]}
+
+
 def test_metadata_beside_the_user_survives() -> None:
     body = {**with_message("hi"), "metadata": {"user_id": "u", "team": "t"}}
     request = CODEC.decode_request(body)

@@ -77,6 +77,42 @@ def test_input_includes_what_a_cache_took_part_in() -> None:
     assert body_of(response)["usage"] == usage
 
 
+def test_unknown_parts_of_nested_counts_survive() -> None:
+    usage = {
+        "input_tokens": 1,
+        "output_tokens": 2,
+        "cache_creation_input_tokens": 3,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": 1,
+            "ephemeral_1h_input_tokens": 2,
+            "ephemeral_1d_input_tokens": 0,
+        },
+        "output_tokens_details": {"thinking_tokens": 1, "audio_tokens": 0},
+    }
+    assert body_of(CODEC.decode_response(answer(usage=usage)))["usage"] == usage
+
+
+def test_a_cache_write_is_known_by_its_lifetimes_alone() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 2, "cache_creation": {"ephemeral_5m_input_tokens": 4}}
+    assert CODEC.decode_response(answer(usage=usage)).usage == Usage(5, 2, cache_write=4)
+
+
+def test_a_cache_write_known_by_its_long_part_only_is_told() -> None:
+    encoded = CODEC.encode_response(
+        Response("i", "m", (), StopReason.END_TURN, Usage(10, 1, cache_write_1h=4))
+    )
+    usage: Any = encoded.body["usage"]
+    assert usage["cache_creation_input_tokens"] == 4
+    assert [loss.path for loss in encoded.losses] == ["usage.cache_write"]
+
+
+def test_an_input_smaller_than_its_cached_part_is_written_zero_and_told() -> None:
+    encoded = CODEC.encode_response(Response("i", "m", (), StopReason.END_TURN, Usage(1, 1, cache_read=36)))
+    usage: Any = encoded.body["usage"]
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (0, 36)
+    assert [loss.path for loss in encoded.losses] == ["usage.input"]
+
+
 def test_counts_left_out_or_null_are_unknown_not_zero() -> None:
     response = CODEC.decode_response(
         answer(usage={"input_tokens": 10, "output_tokens": 1, "cache_creation": None})

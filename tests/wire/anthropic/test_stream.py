@@ -514,6 +514,50 @@ def test_broken_arguments_go_out_as_they_came_and_are_told() -> None:
     assert [loss.path for loss in encoder.losses] == ["parts[0].arguments"]
 
 
+def test_fields_beside_a_deltas_text_stay_beside_it() -> None:
+    call = ToolCall("t", "n", "")
+    told, losses = stream(
+        PartStart(0, call),
+        PartDelta(0, '{"a":', Extras(ANTHROPIC, {"x": 1})),
+        PartDelta(0, "1}", Extras(OPENAI, {"y": 1})),
+        PartDelta(0, ""),
+        PartEnd(0),
+    )
+    assert [what for kind, what in told if kind == "delta"] == [
+        {"type": "input_json_delta", "partial_json": '{"a":', "x": 1},
+        {"type": "input_json_delta", "partial_json": "1}"},
+    ]
+    assert losses == ("parts[0].extras.y",)
+
+
+def test_a_part_that_begins_with_text_loses_none_of_it() -> None:
+    told, _ = stream(PartStart(0, Text("be")), PartDelta(0, "gun"), PartEnd(0))
+    assert [what["text"] for kind, what in told if kind == "delta"] == ["be", "gun"]
+
+
+def test_the_final_usage_is_filled_in_from_the_first() -> None:
+    encoder = CODEC.event_encoder()
+    data = encoder.encode(Start("m", "x", Usage(10, 1, cache_read=4)))
+    data += encoder.encode(Finish(StopReason.END_TURN, Usage(output=7)))
+    assert bodies(data)[1]["usage"] == {"input_tokens": 6, "output_tokens": 7, "cache_read_input_tokens": 4}
+    assert encoder.losses == ()
+
+
+def test_an_unknown_stop_reason_of_a_whole_answer_is_streamed_at_the_end() -> None:
+    response = Response(
+        "m",
+        "x",
+        (),
+        StopReason.OTHER,
+        Usage(1, 1),
+        extras=Extras(ANTHROPIC, {"stop_reason": "compaction", "stop_details": {"a": 1}}),
+    )
+    first, *_, final, _ = bodies(encode_stream(CODEC, unfold(response)))
+    assert first["message"]["stop_reason"] is None
+    assert final["delta"] == {"stop_reason": "compaction", "stop_sequence": None, "stop_details": {"a": 1}}
+    assert fold(decode_stream(CODEC, [encode_stream(CODEC, unfold(response))])) == response
+
+
 def test_half_a_surrogate_pair_is_written_escaped() -> None:
     told, _ = stream(PartStart(0, Text("")), PartDelta(0, "\ud83d"), PartDelta(0, "\ude42"), PartEnd(0))
     assert "".join(what["text"] for kind, what in told if kind == "delta") == "\ud83d\ude42"

@@ -52,6 +52,14 @@ def test_a_malformed_download_changes_nothing(tmp_path: Path, content: str) -> N
     assert sorted(file.name for file in tmp_path.iterdir()) == ["data.json", "prices.json"]
 
 
+def test_a_snapshot_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path: Path) -> None:
+    out = tmp_path / "prices.json"
+    out.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        refresh(out, date="2026-11-24", genai_prices=genai(tmp_path))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["data.json", "prices.json"]
+
+
 def test_a_missing_list_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
         refresh(tmp_path / "out", date="2026-11-24", litellm=PriceList(tmp_path / "none", "1", "2026-11-24"))

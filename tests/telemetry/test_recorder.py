@@ -296,6 +296,20 @@ def test_a_full_ledger_is_visible_and_fails_no_request(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_machine_out_of_threads_is_tried_again_with_the_next_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorder = Recorder(MemoryStore(), flush_interval=0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", times(1, RuntimeError("can't start new thread")))
+        recorder.record(record("first"))
+    assert recorder.stats().last_error == "RuntimeError: can't start new thread"
+    assert recorder.stats().queued == 1
+    recorder.record(record("second"))
+    assert recorder.close(WAIT)
+    assert recorder.stats().written == 2
+
+
 # --- the end ----------------------------------------------------------------------------------------------
 
 

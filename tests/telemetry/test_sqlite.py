@@ -8,16 +8,20 @@ import stat
 import subprocess
 import sys
 import textwrap
+from collections import UserList
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from lynkr.errors import ConfigError
 from lynkr.model import Usage
 from lynkr.resilience.outcome import Outcome
-from lynkr.routing.decision import Target, Tier
+from lynkr.routing.decision import Step, Target, Tier
 from lynkr.telemetry import AttemptRecord, Cost, Ending, Query, SQLiteStore
 from lynkr.telemetry.migrations import MIGRATIONS, Execute, names_of
 from lynkr.telemetry.sqlite import _migrate, _where
@@ -141,6 +145,21 @@ def test_a_file_the_process_may_not_write_is_refused_at_the_start_and_read_on_re
         """
     )
     assert outcome.communicate(timeout=30)[0] == "refused\n"
+
+
+def test_a_new_file_locked_all_the_time_is_refused_and_one_locked_a_while_is_waited_for(path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(ConfigError, match="locked"):
+        SQLiteStore(path, busy_timeout=0.05)
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(SQLiteStore, path, busy_timeout=30)
+        with pytest.raises(TimeoutError):
+            opening.result(0.05)
+        other.execute("ROLLBACK")
+        other.close()
+        opening.result(30).close()
+    assert count(path) == 0
 
 
 # --- the schema -----------------------------------------------------------------------------------------
@@ -297,6 +316,17 @@ def test_an_odd_record_costs_the_batch_nothing(store: SQLiteStore) -> None:
     assert (huge.usage.input, huge.usage.output, huge.cost.cost_microusd) == (None, 10**12, None)
     assert (half.id, half.requested_model, half.prompt) == ("half a pair \\ud800", "\\udfff", "\\ud800")
     assert plain.id == "plain"
+
+
+def test_the_data_of_a_step_may_be_of_any_class(store: SQLiteStore) -> None:
+    data: dict[str, Any] = {
+        "frozen": MappingProxyType({"a": (1, 2)}),
+        "words": UserList(["b"]),
+        "odd": Decimal("1.5"),
+    }
+    store.write([record(trace=(Step("rule", "why", data=data),))])
+    (found,) = store.read(Query())
+    assert found.trace[0].data == {"frozen": {"a": [1, 2]}, "words": ["b"], "odd": "1.5"}
 
 
 def test_sums_stay_exact_far_beyond_any_bill(store: SQLiteStore) -> None:

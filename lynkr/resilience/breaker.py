@@ -112,9 +112,7 @@ def acquire(data: BreakerData, config: BreakerConfig, now: float) -> tuple[Break
     if state is _CLOSED or state is _DISABLED or state is _METRICS_ONLY:
         return data, Permit(data.generation)
     if state is _OPEN and _is_over(data, config, now):
-        data = evolve(
-            data, state=_HALF_OPEN, generation=data.generation + 1, changed=now, probed=0, probes=()
-        )
+        data = evolve(data, state=_HALF_OPEN, generation=data.generation + 1, changed=now)
         state = _HALF_OPEN
     if state is _HALF_OPEN:
         live = tuple(probe for probe in data.probes if abs(now - probe[1]) < config.probe_lease)

@@ -153,6 +153,12 @@ def test_a_clock_set_back_by_an_hour_does_not_keep_the_breaker_open_for_an_hour(
     assert breaker.try_acquire(3600.0) is not None
 
 
+def test_a_clock_set_back_does_not_make_a_lost_probe_immortal() -> None:
+    breaker = opened(now=7200.0)
+    assert breaker.try_acquire(7215.0) is not None
+    assert breaker.try_acquire(3615.0) is not None
+
+
 def test_forced_states_hold_whatever_happens() -> None:
     for state, lets_through in (
         (BreakerState.FORCED_OPEN, False),

@@ -52,6 +52,7 @@ _TOKENS_PER_MESSAGE: Final = 4
 _RECENT_RESULTS: Final = 8
 _SYSTEM_HEAD: Final = 1_200
 _ARGUMENT_HEAD: Final = 4_096
+_OPENINGS: Final = tuple(mark for mark, _ in SIDE_OPENINGS)
 
 
 class Traffic(StrEnum):
@@ -131,16 +132,16 @@ class Features:
         word for access, money, keys, production or migrations, and not merely
         a change of wording.
         """
-        hits = self.reading.hits
+        said = self.reading.points
         asked = (
-            "risky" in hits and "changing" in hits and "benign" not in hits and not self.reading.is_knowledge
+            "risky" in said and "changing" in said and "benign" not in said and not self.reading.is_knowledge
         )
         return asked or bool(self.touched)
 
     @property
     def is_autonomous(self) -> bool:
         """Tools are at hand, and the ask is to go on without the user until something is reached."""
-        return self.tools > 0 and "autonomy" in self.reading.hits
+        return self.tools > 0 and "autonomy" in self.reading.points
 
     @property
     def is_struggling(self) -> bool:
@@ -275,9 +276,8 @@ def _spoken(messages: Sequence[Message]) -> list[tuple[int, str]]:
 
 def _traffic(request: Request, ask: str) -> Traffic:
     opening = ask[:80].casefold().lstrip()
-    for mark, traffic in SIDE_OPENINGS:
-        if opening.startswith(mark):
-            return Traffic(traffic)
+    if opening.startswith(_OPENINGS):
+        return next(Traffic(traffic) for mark, traffic in SIDE_OPENINGS if opening.startswith(mark))
     if request.tools:
         return Traffic.MAIN
     if opening.strip(" .!") in PROBES and len(request.messages) <= 2:

@@ -12,8 +12,8 @@ space, so that ``lock-free`` is the phrase "lock free" and ``src/auth/db.ts`` th
 costs one pass whatever the number of words.
 """
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from attrs import field, frozen
@@ -87,15 +87,16 @@ GROUPS: Final = (
     ),
     Group(
         "prose",
-        first=0.22,
+        first=0.25,
         more=0.06,
-        most=0.3,
+        most=0.34,
         verbs=_verbs(
             """write draft compose translate summarize explain describe compare contrast paraphrase
             proofread brainstorm suggest recommend elaborate discuss outline rephrase"""
         ),
         words=_nouns(
-            "essay article report proposal email story poem letter speech summary difference benefit"
+            "essay article report proposal email story poem letter speech summary difference benefit post "
+            "reply memo invitation announcement note"
         ),
     ),
     Group(
@@ -159,7 +160,8 @@ GROUPS: Final = (
             typecheck tsx jsx ts js py rs cpp hpp ipynb toml todo stdout stderr env localhost auth oauth
             jwt login logout router routing refactor runtime timeout latency throughput eval heap
             deadlock plugin module app unittest readme sidebar button modal dropdown navbar div flexbox
-            webpage mutation selector subclass typo"""
+            grep sed awk curl ssh retry configuration bigquery snowflake warehouse webpage mutation
+            selector subclass typo"""
         ),
         phrases=_phrases(
             """unit test, unit tests, integration test, integration tests, test suite, the tests,
@@ -276,9 +278,10 @@ GROUPS: Final = (
         most=0.45,
         words=_nouns("migration deprecation cutover rollback rollout"),
         phrases=_phrases(
-            """zero downtime, backwards compatible, backward compatible, backwards compatibility,
-            backward compatibility, breaking change, breaking changes, without downtime, data loss,
-            without breaking, legacy code, legacy system, blue green, schema change, schema changes"""
+            """zero downtime, no downtime, backwards compatible, backward compatible,
+            backwards compatibility, backward compatibility, breaking change, breaking changes,
+            without downtime, data loss, without breaking, legacy code, legacy system, blue green,
+            schema change, schema changes"""
         ),
     ),
     Group(
@@ -317,8 +320,8 @@ GROUPS: Final = (
         )
         + _plain(
             """linearizability linearization correctness soundness amortized asymptotic adversarial
-            competitive provably induction contradiction satisfiability undecidable tight preserves
-            preserve terminate terminates termination liveness np polynomial reduction"""
+            competitive provably tla coq isabelle induction contradiction satisfiability undecidable
+            tight preserves preserve terminate terminates termination liveness np polynomial reduction"""
         ),
         phrases=_phrases(
             """safety property, liveness property, complexity bound, lower bound, upper bound,
@@ -438,8 +441,6 @@ GROUPS: Final = (
     ),
 )
 
-GROUP: Final[Mapping[str, Group]] = MappingProxyType({group.name: group for group in GROUPS})
-
 # A verb gives an order at the start of a sentence or after one of these.
 BEFORE_ORDERS: Final = frozenset(
     _plain(
@@ -458,7 +459,8 @@ ACKNOWLEDGEMENTS: Final = frozenset(
         that this continue proceed carry on keep going next lgtm looks works work job well done hi hello
         hey howdy yo there morning afternoon evening night day bye goodbye worries problem skip all a
         lot so much very to me for the help again now then just is are how m i am be with wow correct
-        exactly agreed indeed welcome excellent brilliant understood noted what time date"""
+        exactly agreed indeed welcome excellent brilliant understood noted try retry
+        resume finish what time date"""
     )
 )
 GREETINGS: Final = frozenset(
@@ -467,11 +469,11 @@ GREETINGS: Final = frozenset(
     )
 )
 GO_ON: Final = frozenset(
-    _plain("continue proceed go ahead yes yep yeah yup ya sure do carry keep next again")
+    _plain(
+        "continue proceed go ahead yes yep yeah yup ya sure do carry keep next again try retry resume finish"
+    )
 )
-ANAPHORA: Final = frozenset(
-    _plain("it that this those these them same again also instead too still other others both one ones why")
-)
+ANAPHORA: Final = frozenset(_plain("it that those them same again also instead too other others"))
 QUESTION_OPENERS: Final = frozenset(
     _plain("what who when where which whose is are was were does did define name list whats")
 )
@@ -485,7 +487,7 @@ _Words: TypeAlias = dict[str, tuple[_Names, _Names, _Names]]
 _Phrases: TypeAlias = dict[str, tuple[tuple[frozenset[str], str, str], ...]]
 
 
-def _words_to_groups(groups: Iterable[Group]) -> _Words:
+def _words_to_groups(groups: Sequence[Group]) -> _Words:
     table: dict[str, tuple[list[str], list[str], list[str]]] = {}
     for group in groups:
         single = (phrase for phrase in group.phrases if " " not in phrase)
@@ -495,22 +497,23 @@ def _words_to_groups(groups: Iterable[Group]) -> _Words:
     return {word: (tuple(a), tuple(o), tuple(e)) for word, (a, o, e) in table.items()}
 
 
-def _phrases_by_word(groups: Iterable[Group]) -> _Phrases:
+def _phrases_by_word(groups: Sequence[Group]) -> _Phrases:
     table: dict[str, list[tuple[frozenset[str], str, str]]] = {}
+    common = Counter(word for group in groups for phrase in group.phrases for word in phrase.split())
     for group in groups:
         for phrase in dict.fromkeys(group.phrases):
             parts = phrase.split()
             if len(parts) > 1:
-                # Looked for only in texts that have its longest word, then only if they have all of them.
+                # Looked for only in texts that have its rarest word, then only if they have all of them.
                 entry = (frozenset(parts), f" {phrase} ", group.name)
-                table.setdefault(max(parts, key=len), []).append(entry)
+                key = min(parts, key=lambda word: (common[word], -len(word)))
+                table.setdefault(key, []).append(entry)
     return {word: tuple(entries) for word, entries in table.items()}
 
 
-WORDS: Final[Mapping[str, tuple[_Names, _Names, _Names]]] = MappingProxyType(_words_to_groups(GROUPS))
+# Plain dicts behind a read-only type: a mapping proxy would double the price of a look-up.
+WORDS: Final[Mapping[str, tuple[_Names, _Names, _Names]]] = _words_to_groups(GROUPS)
 """Word to the groups it counts for anywhere, where it gives an order, and where it does not."""
-PHRASES: Final[Mapping[str, tuple[tuple[frozenset[str], str, str], ...]]] = MappingProxyType(
-    _phrases_by_word(GROUPS)
-)
-"""Longest word of a phrase to the phrase's words, the phrase between spaces, and its group."""
+PHRASES: Final[Mapping[str, tuple[tuple[frozenset[str], str, str], ...]]] = _phrases_by_word(GROUPS)
+"""Rarest word of a phrase to the phrase's words, the phrase between spaces, and its group."""
 VOCABULARY: Final = frozenset(WORDS) | frozenset(PHRASES)

@@ -13,6 +13,7 @@ step is named ``tier``.
 """
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -48,7 +49,7 @@ class Condition:
             return cls(when, code or str(getattr(when, "__name__", "condition")))
         if not hasattr(Features(), when):
             raise ConfigError(f"Features has no attribute {when!r} to decide a tier by")
-        return cls(lambda features: bool(getattr(features, when)), code or when)
+        return cls(attrgetter(when), code or when)
 
 
 @frozen

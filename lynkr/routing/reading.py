@@ -4,8 +4,8 @@
 
     text --folded--> bytes --marks to spaces--> words --set lookup--> hits per group
 
-Sentence ends survive as a word of their own, so that a phrase does not reach
-across them and a verb can be seen to open a sentence.
+Ends of clauses survive as a word of their own, so that a phrase does not reach
+across them and a verb can be seen to open one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,19 +31,21 @@ from lynkr.routing.lexicon import (
     WORDS,
 )
 
-_GROUP_NAMES: Final = tuple(group.name for group in GROUPS)
+# Name of each group with its points for 0, 1, 2, ... hits; no group grows beyond 8.
+_POINTS: Final = tuple((group.name, tuple(map(group.points, range(9)))) for group in GROUPS)
 _STOP: Final = "\x01"
 _STOPS: Final = frozenset((_STOP,))
 _CHOICES: Final = frozenset("bcd")
 _FIRST_ITEMS: Final = frozenset("123")
-# First every whitespace becomes a space and every sentence end a full stop; after the stops are marked, every
-# other sign becomes a space.  Other alphabets' bytes stay as they are.
-_ENDS: Final = b"!?;:"
+# First every whitespace becomes a space and every end of a clause a full stop; after the stops are marked,
+# every other sign becomes a space.  Other alphabets' bytes stay as they are.
+_ENDS: Final = b"!?;:,"
 _SPACES: Final = bytes(
-    32 if code < 128 and chr(code).isspace() else ord(".") if code in _ENDS else code for code in range(256)
+    32 if code <= 32 or code == 127 else ord(".") if code in _ENDS else code for code in range(256)
 )
 _MARKS: Final = bytes(code if code == 1 or code > 127 or chr(code).isalnum() else 32 for code in range(256))
 _DIGITS: Final = b"0123456789"
+_NO_SIGNS: Final = bytes(set(range(256)) - set(_DIGITS + b"?\\$^"))
 _FANCY: Final = str.maketrans(dict.fromkeys("’‘“”„«»–—…·•→、。，．：；！？（）「」『』", " "))
 
 HEAD_CHARS: Final = 2_600
@@ -68,14 +70,14 @@ class AskKind(StrEnum):
 class Reading:
     """What the words of one ask say.  Holds numbers and group names, never text.
 
-    *hits* counts distinct words and phrases per group of the lexicon; groups
-    without a hit are absent.  *code_chars* is the size of its fenced code
+    *points* is the evidence per group of the lexicon whose words or phrases
+    were found (0 for groups that are worth none by themselves).  *code_chars* is the size of its fenced code
     blocks, whose words are not counted.  *items* is how far the text numbers
     its own points, *is_knowledge* an ask to be told something general.
     """
 
     words: int = 0
-    sentences: int = 0
+    clauses: int = 0
     questions: int = 0
     digits: int = 0
     code_chars: int = 0
@@ -84,11 +86,7 @@ class Reading:
     has_formulas: bool = False
     kind: AskKind = AskKind.NEW
     is_knowledge: bool = False
-    hits: Mapping[str, int] = field(factory=lambda: MappingProxyType({}))
-
-    def points(self, group: str) -> float:
-        """Evidence of one group, in points (see `lynkr.routing.lexicon`)."""
-        return _POINTS[group](self.hits.get(group, 0))
+    points: Mapping[str, float] = field(factory=lambda: MappingProxyType({}))
 
     @property
     def doublings(self) -> float:
@@ -96,21 +94,25 @@ class Reading:
         return max(0.0, log2(self.words / 12)) if self.words else 0.0
 
 
-_POINTS: Final = MappingProxyType({group.name: group.points for group in GROUPS})
 NOTHING: Final = Reading()
 
 
 def words_of(text: str) -> list[str]:
-    r"""Folded words, with a stop sign after each sentence.
+    r"""Folded words, with a stop sign after each clause.
 
     >>> words_of("Lock-free? Yes.")
     ['lock', 'free', '\x01', 'yes', '\x01']
     """
+    return _marked(text).decode().split()
+
+
+def _marked(text: str) -> bytes:
+    """Folded words between spaces, a stop sign after each clause."""
     folded = text.casefold()
     if not folded.isascii():
         folded = folded.translate(_FANCY)
     spaced = folded.encode("utf-8", "replace").translate(_SPACES) + b" "
-    return spaced.replace(b". ", b" \x01 ").translate(_MARKS).decode().split()
+    return spaced.replace(b". ", b" \x01 ").translate(_MARKS)
 
 
 def read(text: str) -> Reading:
@@ -121,30 +123,32 @@ def read(text: str) -> Reading:
     """
     if not text:
         return NOTHING
-    prose, code_chars = _without_code(text) if "```" in text else (text, 0)
+    prose, code_chars = _without_code(text) if "`" in text else (text, 0)
     length = len(prose)
     if length > HEAD_CHARS + TAIL_CHARS:
         prose = f"{prose[:HEAD_CHARS]}\n{prose[-TAIL_CHARS:]}"
     raw = prose.encode("utf-8", "replace")
-    words = words_of(prose)
+    signs = raw.translate(None, _NO_SIGNS)
+    marked = _marked(prose)
+    words = marked.decode().split()
     seen = set(words)
-    sentences = words.count(_STOP)
+    clauses = marked.count(1)
     # Some alphabets write no spaces: six of their bytes count as a word.
-    count = max(len(words) - sentences, (len(raw) - len(prose)) // 6)
+    count = max(len(words) - clauses, (len(raw) - len(prose)) // 6)
     if length > len(prose):
         count = count * length // len(prose)
     return Reading(
         words=count,
-        sentences=max(1, sentences),
-        questions=prose.count("?"),
-        digits=len(raw) - len(raw.translate(None, _DIGITS)),
+        clauses=max(1, clauses),
+        questions=signs.count(b"?"),
+        digits=len(signs) - len(signs.translate(None, _DIGITS)),
         code_chars=code_chars,
         items=_items(seen),
         has_choices=seen >= _CHOICES,
-        has_formulas=prose.count("\\") > 1 or prose.count("$") > 1 or prose.count("^") > 1,
+        has_formulas=signs.count(b"\\") > 1 or signs.count(b"$") > 1 or signs.count(b"^") > 1,
         kind=_kind(words),
         is_knowledge=_is_knowledge(words),
-        hits=MappingProxyType(_hits(words, seen)),
+        points=MappingProxyType(_points(words, seen)),
     )
 
 
@@ -166,6 +170,8 @@ def _is_knowledge(words: Sequence[str]) -> bool:
 def _without_code(text: str) -> tuple[str, int]:
     """The text outside fences, and how many characters stand inside."""
     pieces = text.split("```")
+    if len(pieces) == 1:
+        return text, 0
     return " ".join(pieces[0::2]), sum(map(len, pieces[1::2]))
 
 
@@ -179,10 +185,10 @@ def _items(seen: AbstractSet[str]) -> int:
     return number
 
 
-def _hits(words: Sequence[str], seen: AbstractSet[str]) -> dict[str, int]:
+def _points(words: Sequence[str], seen: AbstractSet[str]) -> dict[str, float]:
     counts: dict[str, int] = {}
     joined = ""
-    # The order of a set of words depends on the hash seed; counts do not, and GROUPS orders the result.
+    # The order of a set of words depends on the hash seed; counts do not, and _POINTS orders the result.
     for word in VOCABULARY.intersection(seen):
         uses = WORDS.get(word)
         if uses is not None:
@@ -197,7 +203,11 @@ def _hits(words: Sequence[str], seen: AbstractSet[str]) -> dict[str, int]:
                 joined = joined or f" {' '.join(words)} "
                 if phrase in joined:
                     counts[group] = counts.get(group, 0) + 1
-    return {name: counts[name] for name in _GROUP_NAMES if name in counts}
+    return {
+        name: table[counts[name]] if counts[name] < 9 else table[8]
+        for name, table in _POINTS
+        if name in counts
+    }
 
 
 def _gives_an_order(words: Sequence[str], verb: str) -> bool:

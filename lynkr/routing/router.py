@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
+
+from attrs import frozen
 
 from lynkr.errors import CapabilityError, RoutingError
 from lynkr.model import Json, Request
 from lynkr.routing.decision import UNKNOWN_PROFILE, Decision, Profile, Snapshot, Step, Target, Tier
-from lynkr.routing.features import Features, features_of
+from lynkr.routing.features import Features, Traffic, features_of
 from lynkr.routing.policy import default_policy
 from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy
 from lynkr.routing.rules import CAPABILITY_CODES, default_rules
@@ -22,6 +24,28 @@ _NEEDS: Final[Mapping[str, str]] = MappingProxyType(
         "context_too_small": "a larger context window",
     }
 )
+
+_TRAFFIC: Final = MappingProxyType({traffic: f"{traffic}_traffic" for traffic in Traffic})
+
+
+@frozen
+class _Ladder:
+    """A tier's ladder, its trace line, and which tier each target is taken from."""
+
+    targets: tuple[Target, ...]
+    tiers: tuple[Tier | None, ...]
+    step: Step
+
+    @classmethod
+    def of(cls, tier: Tier, rungs: Sequence[Rung]) -> Self:
+        targets = tuple(rung.target for rung in rungs)
+        return cls(targets, tuple(rung.tier for rung in rungs), _ladder_step(tier, rungs))
+
+    def tiers_of(self, targets: tuple[Target, ...]) -> tuple[Tier | None, ...]:
+        if targets is self.targets:
+            return self.tiers
+        origin = dict(zip(self.targets, self.tiers, strict=True))
+        return tuple([origin.get(target) for target in targets])
 
 
 class PipelineRouter:
@@ -56,10 +80,10 @@ class PipelineRouter:
         profiles: Callable[[Target], Profile] = lambda _target: UNKNOWN_PROFILE,
     ) -> None:
         self._tiers = TierMap.of(tiers, default=default)
-        self._ladders = {tier: self._tiers.ladder(tier) for tier in Tier}
+        self._ladders = {tier: _Ladder.of(tier, self._tiers.ladder(tier)) for tier in Tier}
         self._scorers = tuple(scorers)
         self._policy = default_policy() if policy is None else policy
-        known = {rung.target: profiles(rung.target) for rung in self._ladders[Tier.SIMPLE]}
+        known = {target: profiles(target) for target in self._ladders[Tier.SIMPLE].targets}
         self._rules = default_rules(known.__getitem__) if rules is None else tuple(rules)
 
     @property
@@ -85,20 +109,19 @@ class PipelineRouter:
         """
         scores = tuple([scorer(features) for scorer in self._scorers])
         tier, settled = self._policy(features, scores)
-        rungs = self._ladders[tier]
-        trace = [_features_step(features), *scores, settled, _ladder_step(tier, rungs)]
-        targets = tuple([rung.target for rung in rungs])
+        ladder = self._ladders[tier]
+        trace = [_features_step(features), *scores, settled, ladder.step]
+        targets = ladder.targets
         for rule in self._rules:
             targets, step = rule(targets, features, snapshot)
             trace.append(step)
             if not targets:
                 raise _nothing_left(trace)
-        origin = {rung.target: rung.tier for rung in rungs}
         return Decision(
             tier=tier,
             score=settled.score if settled.score is not None else 0.0,
             targets=targets,
-            tiers=tuple([origin.get(target) for target in targets]),
+            tiers=ladder.tiers_of(targets),
             trace=tuple(trace),
         )
 
@@ -112,10 +135,10 @@ def _features_step(features: Features) -> Step:
         "tool_results": features.tool_results,
         "loop_results": features.loop_results,
         "images": features.images,
-        "ask": features.reading.kind.value,
+        "ask": features.reading.kind,
     }
     reason = f"{features.messages} messages, {features.tools} tools, about {features.input_tokens} tokens"
-    return Step("features", reason, code=f"{features.traffic.value}_traffic", data=facts)
+    return Step("features", reason, code=_TRAFFIC[features.traffic], data=facts)
 
 
 def _ladder_step(tier: Tier, rungs: Sequence[Rung]) -> Step:

@@ -26,19 +26,20 @@ _TRAPS: Final[tuple[str, ...]] = ("concurrency", "distributed", "security", "per
 _RIGOUR: Final[tuple[str, ...]] = ("proof", "formal", "derive", "reasoning", "care", "audit")
 
 # Together below COMPLEX: however technical, one light task is MEDIUM.
-_MOST_CODE: Final = 0.4
-_MOST_LIGHT: Final = 0.26
+_MOST_CODE: Final = 0.38
+_MOST_LIGHT: Final = 0.29
 _MOST_TRAPS: Final = 0.8
 # However broad a task, its breadth counts half from here on and ends below REASONING: that takes rigour.
 _BROAD: Final = 0.8
 _MOST_BREADTH: Final = 1.25
 # Being told about a hard thing is not doing it.
 _TOLD: Final = 0.55
-_SHORT_QUESTION: Final = 6
+_SHORT_QUESTION: Final = 8
+_ONE_NAME: Final = 0.3
 
 _INHERITED: Final = {
     AskKind.GO_ON: 0.85,
-    AskKind.REFERS: 0.5,
+    AskKind.REFERS: 0.35,
     AskKind.ACKNOWLEDGES: 0.45,
     AskKind.NEW: 0.12,
     AskKind.SMALL_TALK: 0.0,
@@ -53,9 +54,9 @@ def _score(points: float) -> float:
 
 def effort_points(reading: Reading) -> dict[str, float]:
     """How much work the words of one ask call for, in points per kind of evidence."""
-    found = {group: reading.points(group) for group in reading.hits}
+    found = reading.points
     if not found and not reading.code_chars:
-        return found
+        return {}
     code = found.get("tech", 0.0) + found.get("soft_tech", 0.0) + (0.3 if reading.code_chars else 0.0)
     traps = min(_MOST_TRAPS, sum([found[group] for group in _TRAPS if group in found]))
     heavy = {group: found[group] for group in _HEAVY if group in found}
@@ -64,8 +65,8 @@ def effort_points(reading: Reading) -> dict[str, float]:
         rigour["verify"] = 0.7
     if reading.is_knowledge and "work" not in heavy and "build" not in heavy and not rigour:
         traps *= _TOLD
-        heavy = {group: points * _TOLD for group, points in heavy.items()}
-        if reading.words <= _SHORT_QUESTION:
+        heavy = {group: round(points * _TOLD, 3) for group, points in heavy.items()}
+        if reading.words <= _SHORT_QUESTION and code <= _ONE_NAME:
             code *= _TOLD
     light = found.get("task", 0.0) + found.get("prose", 0.0)
     evidence: dict[str, float] = {
@@ -77,7 +78,7 @@ def effort_points(reading: Reading) -> dict[str, float]:
     breadth = sum(evidence.values())
     if breadth > _BROAD:
         kept = min(_MOST_BREADTH, _BROAD + (breadth - _BROAD) / 2)
-        evidence = {name: points * kept / breadth for name, points in evidence.items()}
+        evidence = {name: round(points * kept / breadth, 3) for name, points in evidence.items()}
     evidence.update(rigour)
     return {name: points for name, points in evidence.items() if points > 0}
 
@@ -88,13 +89,13 @@ def effort(features: Features) -> Step:
     if not evidence:
         return _NO_EFFORT
     score = _score(sum(evidence.values()))
-    strongest = sorted(evidence, key=lambda name: (-evidence[name], name))[:4]
+    strongest = max(evidence, key=evidence.__getitem__)
     return Step(
         "effort",
-        f"the words point to {', '.join(strongest)}",
+        f"the ask's words: mostly {strongest}",
         score,
         "ask_words",
-        {name: round(points, 3) for name, points in evidence.items()},
+        evidence,
     )
 
 
@@ -106,8 +107,8 @@ def shape(features: Features) -> Step:
     reading = features.reading
     points = min(0.6, 0.09 * reading.doublings) + min(0.02, 0.002 * reading.words)
     points += min(0.12, 0.01 * reading.digits)
-    if "maths" in reading.hits:
-        points += reading.points("maths") if reading.digits or reading.has_formulas else 0.08
+    if "maths" in reading.points:
+        points += reading.points["maths"] if reading.digits or reading.has_formulas else 0.08
     if reading.has_formulas:
         points += 0.12
     if reading.has_choices:
@@ -116,7 +117,7 @@ def shape(features: Features) -> Step:
         points += 0.1
     points += min(0.12, 0.04 * max(0, reading.questions - 1))
     points += min(0.25, reading.code_chars / 8_000)
-    return Step("shape", f"{reading.words} words, {reading.sentences} sentences", _score(points), "ask_shape")
+    return Step("shape", f"{reading.words} words, {reading.clauses} clauses", _score(points), "ask_shape")
 
 
 def context(features: Features) -> Step:

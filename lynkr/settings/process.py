@@ -33,6 +33,12 @@ def ledger_file(environ: Mapping[str, str]) -> Path | None:
     return None if folder is None else folder / "lynkr" / "ledger.sqlite3"
 
 
+def prices_file(environ: Mapping[str, str]) -> Path | None:
+    """Where ``lynkr prices refresh`` writes unless told otherwise; None without a home directory."""
+    folder = _user_folder(environ, "XDG_STATE_HOME", ".local/state")
+    return None if folder is None else folder / "lynkr" / "prices.json"
+
+
 def _user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path | None:
     # XDG Base Directory 0.8: an empty or relative value counts as unset (read 2026-11).
     folder = Path(environ.get(variable, ""))

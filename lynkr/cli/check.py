@@ -1,0 +1,95 @@
+"""``lynkr check``: what is configured, and what each tier lacks."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from lynkr.assembly import build_prices, build_router
+from lynkr.cli.options import add_config, add_json, read_settings
+from lynkr.cli.text import json_line, table
+from lynkr.errors import ConfigError
+from lynkr.providers import HOSTS
+from lynkr.routing.decision import Tier
+from lynkr.settings import Notice, ProviderSettings, Settings, Severity
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``lynkr check``."""
+    add_config(parser)
+    add_json(parser, "the result")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what there is; 0 if requests can be served, else 1 and a line per problem."""
+    try:
+        settings = read_settings(arguments)
+        prices = build_prices(settings)
+        notices = settings.warnings(prices)
+        if settings.targets():
+            build_router(settings, prices)
+    except ConfigError as error:
+        problems = str(error).splitlines()
+        if arguments.json:
+            print(json_line({"usable": False, "errors": problems}))
+        for problem in problems:
+            print(f"lynkr: {problem}", file=sys.stderr)
+        return 1
+    problems = [f"{n.key}: {n.message}" for n in notices if n.severity is Severity.PROBLEM]
+    if arguments.json:
+        print(json_line(_as_json(settings, notices, problems)))
+    else:
+        print(_as_text(settings, notices))
+    for problem in problems:
+        print(f"lynkr: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _as_json(settings: Settings, notices: tuple[Notice, ...], problems: list[str]) -> Mapping[str, Any]:
+    return {
+        "usable": not problems,
+        "errors": problems,
+        "file": None if settings.source is None else str(settings.source),
+        "tiers": {tier.name: list(map(str, settings.tiers.get(tier, ()))) for tier in Tier},
+        "default": None if settings.default is None else str(settings.default),
+        "aliases": {name: str(target) for name, target in settings.aliases.items()},
+        "providers": {
+            name: {
+                "kind": provider.kind,
+                "address": _address(provider),
+                "has_key": provider.api_key is not None,
+                "local": provider.local,
+            }
+            for name, provider in settings.providers.items()
+        },
+        "server": {"host": settings.server.host, "port": settings.server.port},
+        "notices": [{"severity": n.severity.value, "key": n.key, "message": n.message} for n in notices],
+    }
+
+
+def _as_text(settings: Settings, notices: tuple[Notice, ...]) -> str:
+    source = "the environment alone" if settings.source is None else str(settings.source)
+    rows = [(tier.name, ", ".join(map(str, settings.tiers.get(tier, ()))) or "–") for tier in Tier]
+    rows.append(("default", "–" if settings.default is None else str(settings.default)))
+    rows += [(f"alias {name}", str(target)) for name, target in settings.aliases.items()]
+    blocks = [f"settings from {source}", table(("tier", "targets"), rows)]
+    if settings.providers:
+        providers = [
+            (name, provider.kind, _address(provider), _key_state(provider))
+            for name, provider in settings.providers.items()
+        ]
+        blocks.append(table(("provider", "kind", "address", "key"), providers))
+    told = [str(notice) for notice in notices if notice.severity is not Severity.PROBLEM]
+    if told:
+        blocks.append("\n".join(told))
+    return "\n\n".join(blocks)
+
+
+def _address(provider: ProviderSettings) -> str:
+    return provider.base_url or HOSTS[provider.kind].base_url or "–"
+
+
+def _key_state(provider: ProviderSettings) -> str:
+    if provider.api_key is not None:
+        return f"set ({provider.api_key_env})" if provider.api_key_env else "set"
+    return "not needed" if HOSTS[provider.kind].is_local or provider.local else "missing"

@@ -58,7 +58,7 @@ class Shape:
             inner = self.nested.get(name)
             if inner is None:
                 found[name] = value
-            elif isinstance(value, Mapping):
+            elif isinstance(value, dict | Mapping):
                 below = inner.leftover(value)
                 if below:
                     found[name] = below
@@ -167,7 +167,7 @@ def optional_bool(node: Node, name: str, path: str = "") -> bool | None:
 
 
 def object_at(value: Json, path: str) -> Node:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):  # `dict` first: it is what comes, and quick to tell
         return value
     raise wrong(path, "an object", value)
 

@@ -10,8 +10,6 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import evolve
-
 from lynkr.model import Extras, Foreign, Image, ImageSource, Json, Text, ToolCall
 from lynkr.wire.openai_chat.fields import OPENAI_CHAT, Draft, Losses, Node, Shape, as_extras, shape
 
@@ -129,10 +127,6 @@ def foreign_node(part: Foreign, named: frozenset[str] = _NAMED_KINDS) -> Draft |
         return None
     kind = part.value.get("type")
     return dict(part.value) if isinstance(kind, str) and kind not in named else None
-
-
-def with_extras(part: ToolCall, fields: Draft) -> ToolCall:
-    return evolve(part, extras=as_extras({**part.extras.fields, **fields})) if fields else part
 
 
 def leftover_of(layout: Shape, node: Node, *dropped: str) -> Draft:

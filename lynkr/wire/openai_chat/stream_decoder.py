@@ -60,16 +60,17 @@ from lynkr.wire.openai_chat.fields import (
     as_extras,
     count_or_none,
     node_or_empty,
-    shape,
     text_or_empty,
 )
 from lynkr.wire.sse import Frame, FrameDecoder
 
 # `obfuscation` pads a chunk against side channels and means nothing outside it (openai 3.54,
 # types/chat/chat_completion_chunk.py, read 2026-11).
-_CHUNK: Final = shape("id", "object", "created", "model", "choices", "usage", "obfuscation")
-_CHOICE: Final = shape("index", "delta", "finish_reason")
-_DELTA: Final = shape("role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls")
+_CHUNK_FIELDS: Final = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation"})
+_CHOICE_FIELDS: Final = frozenset({"index", "delta", "finish_reason"})
+_DELTA_FIELDS: Final = frozenset(
+    {"role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls"}
+)
 _CUSTOM_HEAD: Final = '{"input":"'
 _CUSTOM_TAIL: Final = '"}'
 
@@ -163,6 +164,7 @@ class ChatEventDecoder:
     def __init__(self) -> None:
         self._frames = FrameDecoder()
         self._state = _State.WAIT
+        self._out: list[Event] = []
         self._error: LynkrError | None = None
         self._id = ""
         self._parts = 0
@@ -184,7 +186,8 @@ class ChatEventDecoder:
         try:
             for frame in self._frames.feed(data):
                 if self._state is not _State.DONE:
-                    yield from self._take(frame)
+                    self._take(frame)
+                    yield from self._drain()
         except LynkrError as error:
             self._state, self._error = _State.FAILED, error
             raise
@@ -195,16 +198,22 @@ class ChatEventDecoder:
         if self._state is _State.DONE:
             return
         try:
-            yield from self._finish("the stream was cut before its finish_reason")
+            self._finish("the stream was cut before its finish_reason")
         except LynkrError as error:
             self._state, self._error = _State.FAILED, error
             raise
+        yield from self._drain()
+
+    def _drain(self) -> list[Event]:
+        """The events of one frame; those of a frame that turned out broken are not given out."""
+        events, self._out = self._out, []
+        return events
 
     # --- Frames ---------------------------------------------------------------------------------------
 
-    def _take(self, frame: Frame) -> Iterator[Event]:
+    def _take(self, frame: Frame) -> None:
         if frame.data == "[DONE]":
-            yield from self._finish("the stream said [DONE] before its finish_reason")
+            self._finish("the stream said [DONE] before its finish_reason")
             return
         try:
             value = parse_value(frame.data)
@@ -217,9 +226,9 @@ class ChatEventDecoder:
             raise embedded_error(chunk)
         if frame.event == "error":
             raise embedded_error({"error": chunk})
-        yield from self._take_chunk(chunk)
+        self._take_chunk(chunk)
 
-    def _take_chunk(self, chunk: dict[str, Json]) -> Iterator[Event]:
+    def _take_chunk(self, chunk: dict[str, Json]) -> None:
         choices = chunk.get("choices")
         usage = chunk.get("usage")
         choice = self._choice_of(choices)
@@ -231,13 +240,15 @@ class ChatEventDecoder:
         if self._state is _State.WAIT:
             self._state = _State.OPEN
             self._id = text_or_empty(chunk.get("id"))
-            yield Start(
-                self._id,
-                text_or_empty(chunk.get("model")),
-                created=count_or_none(chunk.get("created")),
-                extras=as_extras(dict(self._top)),
+            self._out.append(
+                Start(
+                    self._id,
+                    text_or_empty(chunk.get("model")),
+                    created=count_or_none(chunk.get("created")),
+                    extras=as_extras(dict(self._top)),
+                )
             )
-        yield from self._take_choice(choice)
+        self._take_choice(choice)
 
     def _choice_of(self, choices: Json) -> dict[str, Json] | None:
         """Choice 0, if this chunk speaks of it (the last one with usage speaks of none)."""
@@ -253,15 +264,11 @@ class ChatEventDecoder:
         return None
 
     def _keep_top(self, chunk: dict[str, Json]) -> None:
-        unknown = _CHUNK.leftover(chunk)
-        if not unknown:
-            return
-        if self._state is _State.WAIT:
-            self._top.update(unknown)
-            return
-        for name, value in unknown.items():
-            if name not in self._top or self._top[name] != value:
-                self._late[name] = value
+        """Fields of the chunk nobody here knows: those every chunk repeats are kept once."""
+        kept = self._top if self._state is _State.WAIT else self._late
+        for name, value in chunk.items():
+            if name not in _CHUNK_FIELDS and (name not in self._top or self._top[name] != value):
+                kept[name] = value
 
     def _keep_usage(self, usage: Json) -> None:
         if isinstance(usage, Mapping):
@@ -269,75 +276,76 @@ class ChatEventDecoder:
 
     # --- The choice -----------------------------------------------------------------------------------
 
-    def _take_choice(self, choice: dict[str, Json]) -> Iterator[Event]:
+    def _take_choice(self, choice: dict[str, Json]) -> None:
         if choice.get("error"):
             raise embedded_error(choice)
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            yield from self._take_delta(delta)
+            self._take_delta(delta)
         elif delta is not None:
             raise UpstreamWireError("a delta of the stream is not an object")
-        unknown = _CHOICE.leftover(choice)
-        if unknown:
+        if len(choice) > 3 or not choice.keys() <= _CHOICE_FIELDS:
+            unknown = {name: value for name, value in choice.items() if name not in _CHOICE_FIELDS}
             # Moonshot tells usage inside the last choice.
             if self._usage == NO_USAGE:
                 self._keep_usage(unknown.get("usage"))
             _join(self._choice_left, unknown)
         word = choice.get("finish_reason")
-        if word is not None:
+        if word:  # some hosts send an empty one until the last chunk
             self._finish_word = word
             self._state = _State.ENDING
-            yield from self._end_all()
+            self._end_all()
 
-    def _take_delta(self, delta: dict[str, Json]) -> Iterator[Event]:
+    def _take_delta(self, delta: dict[str, Json]) -> None:
         thought = response.reasoning_text(delta)
         if thought:
-            yield from self._text(_Kind.REASONING, thought)
+            self._text(_Kind.REASONING, thought)
         content = delta.get("content")
         if isinstance(content, str):
             if content:
-                yield from self._text(_Kind.TEXT, content)
+                self._text(_Kind.TEXT, content)
         elif content is not None:
-            yield from self._content_list(content)
+            self._content_list(content)
         declined = delta.get("refusal")
         if declined and isinstance(declined, str):
-            yield from self._text(_Kind.REFUSAL, declined)
+            self._text(_Kind.REFUSAL, declined)
         calls = delta.get("tool_calls")
         if isinstance(calls, list):
             for place, entry in enumerate(calls):
-                yield from self._take_call(entry, place, len(calls))
-        if not delta.keys() <= _DELTA.known:
-            _join(self._message_left, _DELTA.leftover(delta))
+                self._take_call(entry, place, len(calls))
+        if not delta.keys() <= _DELTA_FIELDS:
+            unknown = {name: value for name, value in delta.items() if name not in _DELTA_FIELDS}
+            _join(self._message_left, unknown)
 
-    def _content_list(self, content: Json) -> Iterator[Event]:
+    def _content_list(self, content: Json) -> None:
         for part in response.content_parts(content):
             match part:
                 case Text(text=text):
                     if text:
-                        yield from self._text(_Kind.TEXT, text)
+                        self._text(_Kind.TEXT, text)
                 case Reasoning(text=text):
                     if text:
-                        yield from self._text(_Kind.REASONING, text)
+                        self._text(_Kind.REASONING, text)
                 case _:
-                    yield from self._whole(part)
+                    self._whole(part)
 
-    def _text(self, kind: _Kind, text: str) -> Iterator[Event]:
+    def _text(self, kind: _Kind, text: str) -> None:
         if self._text_kind is not kind:
-            yield from self._end_text()
+            self._end_text()
             self._text_kind, self._text_index = kind, self._next_index()
-            yield PartStart(self._text_index, _EMPTY[kind])
-        yield PartDelta(self._text_index, text)
+            self._out.append(PartStart(self._text_index, _EMPTY[kind]))
+        self._out.append(PartDelta(self._text_index, text))
 
-    def _whole(self, part: Part) -> Iterator[Event]:
-        yield from self._end_text()
+    def _whole(self, part: Part) -> None:
+        self._end_text()
         index = self._next_index()
-        yield PartStart(index, part)
-        yield PartEnd(index)
+        self._out.append(PartStart(index, part))
+        self._out.append(PartEnd(index))
 
-    def _end_text(self) -> Iterator[Event]:
+    def _end_text(self) -> None:
         if self._text_kind is not None:
             self._text_kind = None
-            yield PartEnd(self._text_index)
+            self._out.append(PartEnd(self._text_index))
 
     def _next_index(self) -> int:
         self._parts += 1
@@ -345,7 +353,7 @@ class ChatEventDecoder:
 
     # --- Tool calls -----------------------------------------------------------------------------------
 
-    def _take_call(self, entry: Json, place: int, count: int) -> Iterator[Event]:
+    def _take_call(self, entry: Json, place: int, count: int) -> None:
         if not isinstance(entry, dict):
             raise UpstreamWireError("a tool call of the stream is not an object")
         function, custom = entry.get("function"), entry.get("custom")
@@ -357,7 +365,8 @@ class ChatEventDecoder:
             text = response.argument_text(inner.get("arguments"))
             leftover = parts.leftover_of(parts.FUNCTION_CALL, entry, "index")
         else:
-            yield from self._whole(Foreign(OPENAI_CHAT, {"tool_calls": [entry]}))
+            bare = {key: value for key, value in entry.items() if key != "index"}
+            self._whole(Foreign(OPENAI_CHAT, {"tool_calls": [bare]}))
             return
         name = text_or_empty(inner.get("name"))
         call = self._slots.find(entry, name, place, count)
@@ -365,45 +374,45 @@ class ChatEventDecoder:
             call.is_custom = True
         call.name = call.name or name
         if call.index is None:
-            yield from self._begin_call(call, text, leftover)
+            self._begin_call(call, text, leftover)
         elif text or leftover:
-            yield PartDelta(call.index, text, as_extras(leftover) if leftover else NO_EXTRAS)
+            self._out.append(PartDelta(call.index, text, as_extras(leftover) if leftover else NO_EXTRAS))
 
-    def _begin_call(self, call: _Call, text: str, leftover: Draft) -> Iterator[Event]:
+    def _begin_call(self, call: _Call, text: str, leftover: Draft) -> None:
         """Begin the part as soon as the call has a name; arguments that came before it wait."""
         if text:
             call.waiting.append(text)
         call.extras.update(leftover)
         if not call.name:
             return
-        yield from self._end_text()
+        self._end_text()
         call.index = self._next_index()
         self._calls_tools = True
         call_id = call.id or response.made_up_id(self._id, call.index)
         kept: Draft = {"type": "custom", **call.extras} if call.is_custom else call.extras
-        yield PartStart(call.index, ToolCall(call_id, call.name, "", as_extras(kept)))
+        self._out.append(PartStart(call.index, ToolCall(call_id, call.name, "", as_extras(kept))))
         if call.is_custom:
             call.waiting.insert(0, _CUSTOM_HEAD)
         for piece in call.waiting:
-            yield PartDelta(call.index, piece)
+            self._out.append(PartDelta(call.index, piece))
         call.waiting = []
 
     # --- The end --------------------------------------------------------------------------------------
 
-    def _end_all(self) -> Iterator[Event]:
-        yield from self._end_text()
+    def _end_all(self) -> None:
+        self._end_text()
         calls, self._slots = self._slots.calls, _CallSlots()
         for call in calls:
             if call.index is None:
                 raise UpstreamWireError("a tool call of the stream has no name")
             if call.is_custom:
-                yield PartDelta(call.index, _CUSTOM_TAIL)
-            yield PartEnd(call.index)
+                self._out.append(PartDelta(call.index, _CUSTOM_TAIL))
+            self._out.append(PartEnd(call.index))
 
-    def _finish(self, complaint: str) -> Iterator[Event]:
+    def _finish(self, complaint: str) -> None:
         if self._state is not _State.ENDING:
             raise UpstreamWireError(complaint)
-        yield from self._end_all()
+        self._end_all()
         self._state = _State.DONE
         reason = response.stop_reason_of(self._finish_word, calls_tools=self._calls_tools)
         choice: Draft = {name: value for name, value in self._choice_left.items() if value is not None}
@@ -412,7 +421,7 @@ class ChatEventDecoder:
             choice["message"] = message
         choice.update(response.remembered_word(self._finish_word, reason))
         found = {**self._late, **response.mirrored(choice, [], self._usage_left)}
-        yield Finish(reason, self._usage, extras=as_extras(found))
+        self._out.append(Finish(reason, self._usage, extras=as_extras(found)))
 
 
 def _escaped(text: str) -> str:

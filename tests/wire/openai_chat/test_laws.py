@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lynkr import testing as some
 from lynkr.errors import ClientWireError, UpstreamError, UpstreamWireError
 from lynkr.model import Event, Json, Request, Response, WireFormat
 from lynkr.testing import laws
-from lynkr.testing import strategies as some
 from lynkr.wire.openai_chat import OpenAIChatCodec
 
 CODEC = OpenAIChatCodec()
@@ -72,6 +72,7 @@ def test_cutting_the_bytes_elsewhere_changes_no_event(data: st.DataObject) -> No
     laws.assert_chunking_law(CODEC, written, data.draw(some.chunkings(written)))
 
 
+@settings(max_examples=8)  # each example is decoded once per byte of its stream
 @given(some.event_streams(CHAT))
 def test_a_stream_cut_short_never_ends_clean(events: Sequence[Event]) -> None:
     laws.assert_cut_stream_raises(CODEC, laws.encode_stream(CODEC, events))

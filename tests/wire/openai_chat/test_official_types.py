@@ -8,10 +8,10 @@ from hypothesis import given
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, completion_create_params
 from pydantic import TypeAdapter
 
+from lynkr import testing as some
 from lynkr.model import Event, Foreign, Request, Response, StopReason, WireFormat
 from lynkr.model.fold import fold, unfold
 from lynkr.testing import laws
-from lynkr.testing import strategies as some
 from lynkr.wire.openai_chat import OpenAIChatCodec
 
 CODEC = OpenAIChatCodec()

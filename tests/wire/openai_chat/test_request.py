@@ -183,6 +183,13 @@ def test_seals_and_redacted_thoughts_do_not_travel() -> None:
     assert _losses(message) == ["messages[0].parts[0]", "messages[0].parts[1].seal"]
 
 
+def test_a_second_spelling_of_thinking_that_differs_is_kept_beside_the_first() -> None:
+    wire = {"role": "assistant", "content": "4", "reasoning_content": "2+2", "reasoning": "two and two"}
+    (message,) = _messages(wire)
+    assert message.extras == _ours(reasoning="two and two")
+    assert _written(message) == [wire]
+
+
 def test_refusals_are_text_that_remembers_being_one() -> None:
     declined = Text("no", _ours(type="refusal"))
     assert _messages({"role": "assistant", "content": None, "refusal": "no"})[0].parts == (declined,)
@@ -502,6 +509,11 @@ _BAD_FIELDS: list[tuple[dict[str, Json], str, str]] = [
     ({"tool_choice": "any"}, "tool_choice", "must be one of auto, none, required"),
     ({"tool_choice": {"type": "function"}}, "tool_choice.function", "is required"),
     ({"tool_choice": {"type": "best"}}, "tool_choice.type", "not 'best'"),
+    (
+        {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "none"}}},
+        "tool_choice.allowed_tools.mode",
+        "must be auto or required, not 'none'",
+    ),
     ({"response_format": "json"}, "response_format", "must be an object"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "is required"),
     (

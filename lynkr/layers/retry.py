@@ -56,6 +56,12 @@ def retry(
 
     def layer(service: Service) -> Service:
         async def send(call: Call) -> Reply:
+            began = monotonic()
+            # Nearly every call succeeds at once; it does not pay for the machinery of retries.
+            try:
+                return await service(call)
+            except LynkrError as error:
+                failures = [error]
             plan = _Plan(
                 call=call,
                 policy=chosen,
@@ -65,10 +71,12 @@ def retry(
                 clock=clock,
                 monotonic=monotonic,
                 random=random,
-                began=monotonic(),
+                began=began,
             )
 
             async def attempt() -> Reply:
+                if failures:
+                    raise failures.pop()
                 return await service(call)
 
             retrying = AsyncRetrying(sleep=sleep, retry=plan.should_retry, wait=plan.wait, reraise=True)

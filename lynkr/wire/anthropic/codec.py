@@ -63,5 +63,9 @@ class AnthropicCodec:
     def event_decoder(self) -> AnthropicEventDecoder:
         return AnthropicEventDecoder()
 
-    def event_encoder(self, request: Request | None = None, /) -> AnthropicEventEncoder:  # noqa: ARG002
+    def event_encoder(
+        self,
+        request: Request | None = None,  # noqa: ARG002  # reason: no request option shapes this stream
+        /,
+    ) -> AnthropicEventEncoder:
         return AnthropicEventEncoder()

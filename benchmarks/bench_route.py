@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from time import process_time
 from timeit import repeat
 
 from lynkr.model import Message, Request, Role, Text, ToolCall, ToolResult, ToolSpec
@@ -111,11 +112,11 @@ def _plain(part: object) -> dict[str, object]:
 
 
 def microseconds(call: Callable[[], object], seconds: float = 0.15) -> float:
-    """The best of several runs: what the work costs when nothing disturbs it."""
+    """Processor time of the best of several runs: what the work costs when nothing disturbs it."""
     call()
-    once = min(repeat(call, number=1, repeat=3))
-    number = max(1, int(seconds / 5 / max(once, 1e-7)))
-    return min(repeat(call, number=number, repeat=5)) / number * 1e6
+    once = min(repeat(call, timer=process_time, number=1, repeat=3))
+    number = max(1, int(seconds / 9 / max(once, 1e-7)))
+    return min(repeat(call, timer=process_time, number=number, repeat=9)) / number * 1e6
 
 
 def measure(seconds: float = 0.15) -> dict[str, tuple[float, float, int]]:
@@ -163,7 +164,7 @@ def main() -> int:
     arguments.add_argument("--check", action="store_true", help="fail when a budget is broken")
     check = arguments.parse_args().check
     rows = measure()
-    print(f"CPython {sys.version.split()[0]}, best of 5")
+    print(f"CPython {sys.version.split()[0]}, processor time, best of 9")
     print(f"{'what':34}{'microseconds':>14}{'x json.loads':>14}{'body bytes':>12}")
     for name, (cost, ratio, size) in rows.items():
         print(f"{name:34}{cost:14.1f}{ratio:14.2f}{size:12,}")

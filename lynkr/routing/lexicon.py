@@ -14,7 +14,7 @@ costs one pass whatever the number of words.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple
 
 from attrs import field, frozen
 
@@ -482,38 +482,42 @@ EXPLAIN_OPENERS: Final = QUESTION_OPENERS | frozenset(
 )
 DEICTICS: Final = frozenset(_plain("our my this these here we us following attached below above"))
 
-_Names: TypeAlias = tuple[str, ...]
-_Words: TypeAlias = dict[str, tuple[_Names, _Names, _Names]]
-_Phrases: TypeAlias = dict[str, tuple[tuple[frozenset[str], str, str], ...]]
+
+class Entry(NamedTuple):
+    """What one word of the vocabulary leads to; groups are given by their place in `GROUPS`.
+
+    *phrases* are those whose rarest word this is: the phrase's words, the
+    phrase between spaces, its group.
+    """
+
+    anywhere: tuple[int, ...]
+    in_orders: tuple[int, ...]
+    outside_orders: tuple[int, ...]
+    phrases: tuple[tuple[frozenset[str], str, int], ...]
 
 
-def _words_to_groups(groups: Sequence[Group]) -> _Words:
-    table: dict[str, tuple[list[str], list[str], list[str]]] = {}
-    for group in groups:
+def _entries(groups: Sequence[Group]) -> dict[str, Entry]:
+    uses: dict[str, tuple[list[int], list[int], list[int]]] = {}
+    phrases: dict[str, list[tuple[frozenset[str], str, int]]] = {}
+    common = Counter(word for group in groups for phrase in group.phrases for word in phrase.split())
+    for number, group in enumerate(groups):
         single = (phrase for phrase in group.phrases if " " not in phrase)
         for place, members in enumerate(((*group.words, *single), group.verbs, group.nouns)):
             for word in dict.fromkeys(members):
-                table.setdefault(word, ([], [], []))[place].append(group.name)
-    return {word: (tuple(a), tuple(o), tuple(e)) for word, (a, o, e) in table.items()}
-
-
-def _phrases_by_word(groups: Sequence[Group]) -> _Phrases:
-    table: dict[str, list[tuple[frozenset[str], str, str]]] = {}
-    common = Counter(word for group in groups for phrase in group.phrases for word in phrase.split())
-    for group in groups:
+                uses.setdefault(word, ([], [], []))[place].append(number)
         for phrase in dict.fromkeys(group.phrases):
             parts = phrase.split()
             if len(parts) > 1:
                 # Looked for only in texts that have its rarest word, then only if they have all of them.
-                entry = (frozenset(parts), f" {phrase} ", group.name)
-                key = min(parts, key=lambda word: (common[word], -len(word)))
-                table.setdefault(key, []).append(entry)
-    return {word: tuple(entries) for word, entries in table.items()}
+                rarest = min(parts, key=lambda word: (common[word], -len(word)))
+                phrases.setdefault(rarest, []).append((frozenset(parts), f" {phrase} ", number))
+    return {
+        word: Entry(tuple(anywhere), tuple(in_orders), tuple(outside_orders), tuple(phrases.get(word, ())))
+        for word in {**uses, **phrases}
+        for anywhere, in_orders, outside_orders in (uses.get(word, ([], [], [])),)
+    }
 
 
-# Plain dicts behind a read-only type: a mapping proxy would double the price of a look-up.
-WORDS: Final[Mapping[str, tuple[_Names, _Names, _Names]]] = _words_to_groups(GROUPS)
-"""Word to the groups it counts for anywhere, where it gives an order, and where it does not."""
-PHRASES: Final[Mapping[str, tuple[tuple[frozenset[str], str, str], ...]]] = _phrases_by_word(GROUPS)
-"""Rarest word of a phrase to the phrase's words, the phrase between spaces, and its group."""
-VOCABULARY: Final = frozenset(WORDS) | frozenset(PHRASES)
+# A plain dict behind a read-only type: a mapping proxy would double the price of a look-up.
+ENTRIES: Final[Mapping[str, Entry]] = _entries(GROUPS)
+VOCABULARY: Final = frozenset(ENTRIES)

@@ -22,13 +22,12 @@ from lynkr.routing.lexicon import (
     ANAPHORA,
     BEFORE_ORDERS,
     DEICTICS,
+    ENTRIES,
     EXPLAIN_OPENERS,
     GO_ON,
     GREETINGS,
     GROUPS,
-    PHRASES,
     VOCABULARY,
-    WORDS,
 )
 
 # Name of each group with its points for 0, 1, 2, ... hits; no group grows beyond 8.
@@ -48,8 +47,8 @@ _DIGITS: Final = b"0123456789"
 _NO_SIGNS: Final = bytes(set(range(256)) - set(_DIGITS + b"?\\$^"))
 _FANCY: Final = str.maketrans(dict.fromkeys("’‘“”„«»–—…·•→、。，．：；！？（）「」『』", " "))
 
-HEAD_CHARS: Final = 2_600
-TAIL_CHARS: Final = 1_400
+HEAD_CHARS: Final = 1_100
+TAIL_CHARS: Final = 600
 
 
 class AskKind(StrEnum):
@@ -186,27 +185,25 @@ def _items(seen: AbstractSet[str]) -> int:
 
 
 def _points(words: Sequence[str], seen: AbstractSet[str]) -> dict[str, float]:
-    counts: dict[str, int] = {}
+    counts = [0] * len(GROUPS)
     joined = ""
     # The order of a set of words depends on the hash seed; counts do not, and _POINTS orders the result.
     for word in VOCABULARY.intersection(seen):
-        uses = WORDS.get(word)
-        if uses is not None:
-            anywhere, in_orders, elsewhere = uses
-            for group in anywhere:
-                counts[group] = counts.get(group, 0) + 1
-            if in_orders or elsewhere:
-                for group in in_orders if _gives_an_order(words, word) else elsewhere:
-                    counts[group] = counts.get(group, 0) + 1
-        for parts, phrase, group in PHRASES.get(word, ()):
+        anywhere, in_orders, outside_orders, phrases = ENTRIES[word]
+        for group in anywhere:
+            counts[group] += 1
+        if in_orders or outside_orders:
+            for group in in_orders if _gives_an_order(words, word) else outside_orders:
+                counts[group] += 1
+        for parts, phrase, group in phrases:
             if parts <= seen:
                 joined = joined or f" {' '.join(words)} "
                 if phrase in joined:
-                    counts[group] = counts.get(group, 0) + 1
+                    counts[group] += 1
     return {
-        name: table[counts[name]] if counts[name] < 9 else table[8]
-        for name, table in _POINTS
-        if name in counts
+        name: table[hits] if hits < 9 else table[8]
+        for (name, table), hits in zip(_POINTS, counts, strict=True)
+        if hits
     }
 
 

@@ -480,6 +480,7 @@ QUESTION_OPENERS: Final = frozenset(
 EXPLAIN_OPENERS: Final = QUESTION_OPENERS | frozenset(
     _plain("explain describe how why can could tell summarize")
 )
+PREAMBLE: Final = frozenset((*_plain("please hi hey hello ok okay so well now also and"), "\x01"))
 DEICTICS: Final = frozenset(_plain("our my this these here we us following attached below above"))
 
 

@@ -27,6 +27,7 @@ from lynkr.routing.lexicon import (
     GO_ON,
     GREETINGS,
     GROUPS,
+    PREAMBLE,
     VOCABULARY,
 )
 
@@ -163,7 +164,8 @@ def _kind(words: Sequence[str]) -> AskKind:
 
 
 def _is_knowledge(words: Sequence[str]) -> bool:
-    return bool(words) and words[0] in EXPLAIN_OPENERS and DEICTICS.isdisjoint(words)
+    opener = next((word for word in words[:4] if word not in PREAMBLE), "")
+    return opener in EXPLAIN_OPENERS and DEICTICS.isdisjoint(words)
 
 
 def _without_code(text: str) -> tuple[str, int]:

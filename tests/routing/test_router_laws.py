@@ -113,6 +113,14 @@ def test_casing_and_surrounding_space_change_nothing(router, asks, change):
     assert _settled(plain) == _settled(other)
 
 
+@given(_ASKS, st.sampled_from(["{} please", "Please {}", "{}.", "hey, {}"]))
+def test_politeness_does_not_move_the_tier(router, ask, manner):
+    assert (
+        router.route(asking(manner.format(ask)), Snapshot()).tier
+        is router.route(asking(ask), Snapshot()).tier
+    )
+
+
 @given(_ASKS)
 def test_a_coding_agents_own_tools_do_not_raise_the_tier(router, ask):
     bare = router.route(asking(ask), Snapshot())

@@ -44,6 +44,10 @@ _FORWARDED: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
 )
 # The provider's headers a client gets with an error, because clients act on them.
 _ERROR_HEADERS: Final = ("anthropic-", "x-ratelimit-", "x-should-retry", "request-id", "x-request-id")
+# Fields without which a body can be counted but not answered.
+_NEEDED_TO_ANSWER: Final[Mapping[WireFormat, str]] = MappingProxyType(
+    {WireFormat.ANTHROPIC_MESSAGES: "max_tokens"}
+)
 _SESSION_HEADERS: Final = ("x-claude-code-session-id", "x-session-id", "session-id")
 
 
@@ -264,8 +268,10 @@ class Gateway:
         """
         return await self.answer(self.begin(format, body, headers))
 
-    def begin(self, format: WireFormat, body: bytes, headers: Mapping[str, str], /) -> WireExchange:
-        """Read and decide; send nothing.  What is wrong with the request stands in `Exchange.error`."""
+    def begin(
+        self, format: WireFormat, body: bytes, headers: Mapping[str, str], /, *, counting: bool = False
+    ) -> WireExchange:
+        """Read and decide; send nothing.  What is wrong with the request stands in `WireExchange.error`."""
         codec = self._codecs[format]
         ledger = self._ledger
         exchange = WireExchange(
@@ -274,6 +280,9 @@ class Gateway:
         try:
             self._refuse_if_closed()
             parsed = parse_body(body)
+            needed = None if counting else _NEEDED_TO_ANSWER.get(format)
+            if needed is not None and needed not in parsed.value:
+                raise ClientWireError("is required", field=needed)
             exchange.request = request = codec.decode_request(parsed.value)
             exchange.raw = RawBody(format, parsed)
             exchange.forwarded = forwarded_headers(format, headers)
@@ -364,7 +373,7 @@ class Gateway:
         Raises:
             ClientWireError: the body is malformed.
         """
-        exchange = self.begin(format, body, headers)
+        exchange = self.begin(format, body, headers, counting=True)
         request = exchange.request
         if request is None:
             raise exchange.error or ClientWireError("the body could not be read")

@@ -247,6 +247,17 @@ async def test_a_malformed_body_is_the_clients_fault_in_its_own_envelope(
     assert (record.ending, record.status, record.target) == (Ending.FAILED, 400, None)
 
 
+async def test_a_message_without_a_limit_is_refused_but_can_be_counted() -> None:
+    unlimited = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    async with house() as built:
+        reply = await built.gateway.relay(MESSAGES, unlimited, {})
+        error = json.loads(await body_of(reply))["error"]
+        counted, _ = await built.gateway.count_tokens(MESSAGES, unlimited, {})
+    assert reply.status == 400
+    assert error["message"].startswith("max_tokens")
+    assert counted > 0
+
+
 async def test_text_is_recorded_only_when_the_owner_asks_for_it() -> None:
     async with house(**{"telemetry.record_text": True}) as built:
         for model in ("chat:m", "messages:m"):

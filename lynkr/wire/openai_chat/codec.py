@@ -1,4 +1,4 @@
-"""The codec: one object that holds the dialect's functions and its two choices."""
+"""The codec: one object that holds the dialect's functions and the one choice it leaves."""
 
 from collections.abc import Mapping
 
@@ -20,16 +20,13 @@ from lynkr.wire.openai_chat.stream_encoder import ChatEventEncoder
 class OpenAIChatCodec:
     """OpenAI Chat Completions; implements `lynkr.wire.base.Codec`.
 
-    Two choices for the way to a provider.  *output_limit* is the field that
-    bounds the answer: OpenAI's reasoning models refuse `max_tokens`, while
-    DeepSeek, Ollama and other hosts know nothing else (a request that came
-    with the one spelling keeps it).  *include_usage* asks for the usage chunk
-    in every stream, so that the ledger has counts even where the client did
-    not ask.
+    *output_limit* is the field that bounds the answer on the way to a
+    provider: OpenAI's reasoning models refuse `max_tokens`, while DeepSeek,
+    Ollama and other hosts know nothing else.  A request that came with either
+    spelling keeps it.
     """
 
     output_limit: OutputLimit = "max_completion_tokens"
-    include_usage: bool = False
 
     @property
     def format(self) -> WireFormat:
@@ -43,7 +40,7 @@ class OpenAIChatCodec:
         return decode_request(body, output_limit=self.output_limit)
 
     def encode_request(self, request: Request, /) -> Encoded:
-        return encode_request(request, output_limit=self.output_limit, include_usage=self.include_usage)
+        return encode_request(request, output_limit=self.output_limit)
 
     def decode_response(self, body: Mapping[str, Json], /) -> Response:
         return decode_response(body)

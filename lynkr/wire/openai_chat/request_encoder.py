@@ -48,7 +48,7 @@ _SYSTEM_KINDS: Final = frozenset({"text"})
 _ASSISTANT_KINDS: Final = frozenset({"text", "refusal"})
 
 
-def encode_request(value: Request, *, output_limit: OutputLimit, include_usage: bool) -> Encoded:
+def encode_request(value: Request, *, output_limit: OutputLimit) -> Encoded:
     losses = Losses()
     writer = _Messages(losses)
     for at, message in enumerate(value.messages):
@@ -70,9 +70,6 @@ def encode_request(value: Request, *, output_limit: OutputLimit, include_usage: 
         body["stream"] = True
     rest = as_extras(extras) if value.extras.format is OPENAI_CHAT else value.extras
     request.REQUEST.restore(body, rest, "", losses)
-    if include_usage and value.stream:
-        options = body.get("stream_options")
-        body["stream_options"] = {**(options if isinstance(options, Mapping) else {}), "include_usage": True}
     return Encoded(body, losses.all())
 
 

@@ -338,16 +338,6 @@ def test_a_limit_from_elsewhere_is_written_as_the_host_wants_it(preferred: Any) 
     assert {name: body[name] for name in body if name.startswith("max")} == {preferred: 5}
 
 
-def test_usage_is_asked_for_in_streams_where_the_codec_is_told_to() -> None:
-    codec = OpenAIChatCodec(include_usage=True)
-    request = codec.decode_request(_body(stream=True, stream_options={"include_obfuscation": False}))
-    assert codec.encode_request(request).body["stream_options"] == {
-        "include_obfuscation": False,
-        "include_usage": True,
-    }
-    assert "stream_options" not in codec.encode_request(_decoded()).body
-
-
 @pytest.mark.parametrize(
     ("options", "written", "losses"),
     [

@@ -63,6 +63,25 @@ def test_no_content_is_no_text(content: Json) -> None:
     assert _parts(content=content, tool_calls=[CALL]) == (ToolCall("c1", "f", "{ }"),)
 
 
+def test_content_lists_and_custom_calls_are_read() -> None:
+    thinking: Json = {"type": "thinking", "thinking": "hm"}
+    custom: Json = {"id": "c1", "type": "custom", "custom": {"name": "sh", "input": "ls"}}
+    assert _parts(content=["bare", thinking, 3], tool_calls=[custom]) == (
+        Text("bare"),
+        Reasoning("hm"),
+        Foreign(CHAT, 3),
+        ToolCall("c1", "sh", '{"input":"ls"}', Extras(CHAT, {"type": "custom"})),
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [({"content": "x"}, StopReason.OTHER), ({"tool_calls": [CALL]}, StopReason.TOOL_USE)],
+)
+def test_an_answer_without_a_finish_reason_is_read(message: dict[str, Json], reason: StopReason) -> None:
+    assert CODEC.decode_response(_body(message, None)).stop_reason is reason
+
+
 def test_calls_without_ids_get_ids_made_from_the_answers() -> None:
     nameless: Json = {"function": {"name": "f", "arguments": {"x": 1}}}
     assert _parts(tool_calls=[nameless, nameless]) == (

@@ -131,7 +131,9 @@ def test_the_end_of_input_after_a_finish_reason_is_an_end() -> None:
         ([b"data: [1]\n\n"], "not a JSON object"),
         ([_frame({**HEAD, "choices": {}})], "not an array"),
         ([_frame({**HEAD, "choices": [{"index": 0, "delta": "x"}]})], "not an object"),
+        ([_frame({**HEAD, "choices": ["x"]})], "not an object"),
         ([_calls("x")], "not an object"),
+        ([_calls(_entry(None, arguments="{}")), _chunk(finish="stop")], "no name"),
         ([_calls(_entry(0, "c")), _chunk(finish="tool_calls")], "no name"),
         ([b"data: \xff\n\n"], "UTF-8"),
     ],
@@ -261,6 +263,12 @@ _TWO_CALL_STREAMS = {
     "the name after the id and first arguments": [
         _calls(_entry(0, "a", "", '{"x"')),
         _calls(_entry(0, "", "f", ":1}")),
+        _calls(_entry(1, "b", "g", '{"y":2}')),
+    ],
+    "the id after the index and name": [
+        _calls({"index": 0}),
+        _calls(_entry(0, "a", "f", '{"x"')),
+        _calls(_entry(0, arguments=":1}")),
         _calls(_entry(1, "b", "g", '{"y":2}')),
     ],
     "arguments as an object": [

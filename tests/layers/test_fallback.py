@@ -26,7 +26,7 @@ from lynkr.resilience.classify import verdict_of
 from lynkr.resilience.outcome import Outcome
 from lynkr.resilience.registry import MemoryBreakers
 from lynkr.routing.decision import Target
-from lynkr.service import Call, Reply, Service, stack
+from lynkr.service import Attempt, Call, Reply, Service, stack
 from tests.layers.scripted import EVENTS, A, Answer, B, C, Clock, D, Scripted, Step, call_to, read
 
 pytestmark = pytest.mark.anyio
@@ -323,3 +323,25 @@ async def test_the_inner_call_knows_what_is_left() -> None:
     with pytest.raises(AllTargetsFailed):
         await stack(service, fallback())(call_to(A, B, C, B))
     assert seen == [(A, (B, C)), (B, (C,)), (C, ())]
+
+
+async def test_a_provider_that_keeps_naming_short_waits_does_not_use_up_the_others_chance() -> None:
+    clock, service = Clock(), Scripted({A: [busy(503, 0.2)], B: [Answer()], C: [Answer()]})
+    assert (await resilient(service, clock)(call_to(A, B, C))).target == B
+    assert service.targets == [A, A, B]
+
+
+@pytest.mark.parametrize("error", [unreachable(), UpstreamTimeout("slow", target="x")])
+async def test_a_dead_or_slow_target_is_left_at_once_while_there_is_another(error: LynkrError) -> None:
+    clock, service = Clock(), Scripted({A: [error], B: [Answer()]})
+    assert (await resilient(service, clock)(call_to(A, B))).target == B
+    assert service.targets == [A, B]
+
+
+async def test_attempts_made_for_the_request_before_count_too() -> None:
+    clock, service = Clock(), Scripted({A: [failed()], B: [Answer()]})
+    call = call_to(A, B)
+    call.journal.attempts.extend(Attempt(D, started=0.0) for _ in range(2))
+    with pytest.raises(UpstreamFailed):
+        await resilient(service, clock)(call)
+    assert service.targets == [A]

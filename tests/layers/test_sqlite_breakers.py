@@ -245,3 +245,34 @@ def test_nothing_is_opened_before_the_first_call(tmp_path: Path) -> None:
     path = tmp_path / "b.db"
     SqliteBreakers(path).breaker(KEY)
     assert not path.exists()
+
+
+def test_a_write_that_fails_is_rolled_back_and_the_call_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    with (
+        registry_at(path) as registry,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        fail(registry, 100.0, times=1)
+        other.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON breakers BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+        fail(registry, 101.0, times=4)
+        assert registry.breaker(KEY).state(101.0) is BreakerState.OPEN, "from memory"
+        assert (registry.faults, registry.last_fault) == (1, "IntegrityError: disk full")
+        other.execute("BEGIN IMMEDIATE")  # nobody else holds the write lock
+        other.execute("ROLLBACK")
+        assert registry.breaker(KEY).status(103.0).failures == 1, "the file was not half written"
+
+
+def test_statuses_can_be_asked_of_a_broken_file(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    path.write_bytes(b"this is not a database" * 1000)
+    with registry_at(path) as registry:
+        assert registry.statuses(0.0) == ()
+        assert registry.faults == 1
+
+
+def test_a_registry_without_room_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="max_keys"):
+        SqliteBreakers(tmp_path / "b.db", max_keys=0)

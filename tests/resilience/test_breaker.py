@@ -205,3 +205,10 @@ def test_registry_forgets_closed_breakers_before_open_ones() -> None:
     for number in range(20):
         call(registry.breaker(f"closed:{number}"), OK, 0.0)
     assert [status.name for status in registry.statuses(0.0)] == ["closed:18", "closed:19", "open:x"]
+
+
+def test_registry_of_open_breakers_only_forgets_the_least_recently_used() -> None:
+    registry = MemoryBreakers(BreakerConfig(consecutive_failures=1), max_keys=2)
+    for key in ("a:x", "b:x", "c:x"):
+        call(registry.breaker(key), BAD, 0.0)
+    assert [status.name for status in registry.statuses(0.0)] == ["b:x", "c:x"]

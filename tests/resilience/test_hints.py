@@ -163,3 +163,10 @@ def test_an_absurdly_long_wait_is_still_a_long_wait(text: str) -> None:
 
 def test_no_headers_no_hint() -> None:
     assert wait_hint({}, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-23T12:00:05", "2026-11-23", "2026-11-23T25:00:00Z", "x" * 100 + "T"]
+)
+def test_an_instant_without_an_offset_or_out_of_range_is_no_hint(text: str) -> None:
+    assert wait_hint({"anthropic-ratelimit-tokens-reset": text}, NOW) is None

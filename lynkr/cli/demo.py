@@ -12,7 +12,7 @@ import json
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -131,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
         config.write_text(_configuration(simulator.url, ledger, llama), encoding="utf-8")
         gateway = stack.enter_context(Child("lynkr_server", ["--config", str(config)], environ=environ))
         _introduce(simulator.url, gateway.url, llama)
-        return _serve_all(gateway.url, ledger)
+        return _serve_all(gateway.url, ledger, real=llama is not None)
 
 
 def _configuration(simulator: str, ledger: Path, llama: LlamaServer | None) -> str:
@@ -151,7 +151,7 @@ def _introduce(simulator: str, gateway: str, llama: LlamaServer | None) -> None:
     print(f"gateway   {gateway}  lynkr, with four tiers; every request below goes through it\n", flush=True)
 
 
-def _serve_all(gateway: str, ledger: Path) -> int:
+def _serve_all(gateway: str, ledger: Path, *, real: bool) -> int:
     store = SQLiteStore(ledger, read_only=True)
     failures = 0
     try:
@@ -159,17 +159,18 @@ def _serve_all(gateway: str, ledger: Path) -> int:
             answer = send(gateway, ask)
             record = _record_of(store, answer)
             print(_told(number, ask, answer, record), flush=True)
-            failures += answer.response is None
+            failures += answer.response is None or record is None
         total, by_tier = sums(store)
         version = _price_version(store)
     finally:
         store.close()
     print(f"from the ledger ({total['requests']} records):\n")
     print(as_text(total, by_tier, _FLAGSHIP))
+    simulated = "Every upstream but SIMPLE's" if real else "The upstream"
     print(
-        f"\nThe upstream is a simulator: nobody was charged, and nothing left this machine. Costs are list "
-        f"prices\n(snapshot {version}) for the tokens above; savings are an estimate, "
-        "since another model would have\nwritten another number of tokens."
+        f"\n{simulated} is a simulator: nobody was charged, and nothing left this machine.\n"
+        f"Costs are list prices (snapshot {version}) for the tokens above. Savings are an estimate:\n"
+        "another model would have written another number of tokens."
     )
     return 1 if failures else 0
 
@@ -222,7 +223,9 @@ def _told(number: int, ask: Ask, answer: Answer, record: Record | None) -> str:
         f"    why        {_because(record) or headers.get('x-lynkr-reason', '–')}",
         f"    answer     {printable(shortened(_answered(answer), _WIDTH))}",
     ]
-    if record is not None:
+    if record is None:
+        lines.append("    record     none was written")
+    else:
         usage, cost = record.usage, record.cost
         tokens = f"{count(usage.input)} in, {count(usage.output)} out"
         lines.append(f"    tokens     {tokens}, {record.seconds * 1000:.0f} ms")
@@ -259,7 +262,7 @@ def _price_version(store: SQLiteStore) -> str:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def _ended_by_sigterm() -> Generator[None]:
     """Let SIGTERM unwind the stack as an interruption does, so that no child stays behind."""
 
     def unwind(signum: int, _: FrameType | None) -> NoReturn:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from attrs import evolve
+
 from lynkr.errors import ClientWireError
 from lynkr.model import Json, Message, Request, Role, Text
 from lynkr.wire.anthropic import AnthropicCodec
@@ -43,7 +45,11 @@ def request_of(body: Mapping[str, Json]) -> Request:
         raise ClientWireError('neither "prompt" nor "messages" is there')
     if "model" not in body:
         body = {"model": _ROUTED, **body}
-    return codec_of(body).decode_request(body)
+    codec = codec_of(body)
+    if codec is _ANTHROPIC and "max_tokens" not in body:
+        # The dialect demands it; a question of where to route has no need of it.
+        return evolve(codec.decode_request({"max_tokens": 1, **body}), max_output_tokens=None)
+    return codec.decode_request(body)
 
 
 def codec_of(body: Mapping[str, Json]) -> Codec:

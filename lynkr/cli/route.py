@@ -11,7 +11,7 @@ from attrs import frozen
 
 from lynkr.cli.dialects import prompt_request, request_of
 from lynkr.cli.options import add_config, add_json, read_settings
-from lynkr.cli.text import json_line, table
+from lynkr.cli.text import json_line, printable, table
 from lynkr.errors import ConfigError, LynkrError
 from lynkr.model import Json, Request
 from lynkr.routing import (
@@ -136,12 +136,13 @@ def _batches(source: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
 
 def _answer(decide: Decide, line: bytes, number: int) -> dict[str, Json]:
     try:
-        body = parse_value(line)
+        value: Json = parse_value(line)
     except ValueError as error:
         return {"id": None, "error": f"line {number} is not JSON: {error}"}
-    if not isinstance(body, dict):
+    if not isinstance(value, Mapping):
         return {"id": None, "error": f"line {number} is not a JSON object"}
-    identity: Json = body.pop("id", None)
+    identity = value.get("id")
+    body = {name: field for name, field in value.items() if name != "id"}
     try:
         verdict = decide(request_of(body))
     except ConfigError:
@@ -198,7 +199,11 @@ def as_text(verdict: Verdict) -> str:
         for step in verdict.trace
     ]
     return "\n".join(
-        [*(f"{name:<8}{text}" for name, text in facts), "", table(("step", "score", "code", "reason"), steps)]
+        [
+            *(f"{name:<8}{printable(text)}" for name, text in facts),
+            "",
+            table(("step", "score", "code", "reason"), steps),
+        ]
     )
 
 

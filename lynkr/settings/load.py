@@ -22,7 +22,7 @@ from lynkr.settings.seed import (
 from lynkr.settings.sources import PREFIX, RawTree, put_environment, put_overrides, read_file, suggest_name
 from lynkr.settings.structure import structure
 from lynkr.settings.tree import Notice, ProviderSettings, Settings, Severity
-from lynkr.settings.values import EnvironmentText
+from lynkr.settings.values import EnvironmentText, as_list
 
 _SettingsT = TypeVar("_SettingsT", bound=Settings)
 
@@ -85,8 +85,8 @@ def _named_targets(tree: RawTree) -> Iterator[tuple[KeyPath, str]]:
     for section in ("tiers", "aliases"):
         named |= {(section, name): value for name, value in tree.table(section).items()}
     for key, value in named.items():
-        items = value.split(",") if isinstance(value, EnvironmentText) else value
-        for item in items if isinstance(items, list) else [items]:
+        items: object = value.split(",") if isinstance(value, EnvironmentText) else value
+        for item in as_list(items) or [items]:
             if isinstance(item, str) and ":" in item:
                 yield key, item.strip()
 
@@ -103,9 +103,7 @@ def _complete_providers(tree: RawTree, environ: Mapping[str, str]) -> None:
             if name not in tree.table("providers"):
                 tree.put(("providers", name), {}, variable_text(variable) if has_key else tree.file)
             _complete_builtin(tree.table("providers", name), name, variable)
-    for name, provider in tree.table("providers").items():
-        if not isinstance(provider, dict):
-            continue
+    for name, provider in tree.tables("providers").items():
         _read_keys(tree, ("providers", name), environ)
         kind = HOSTS.get(str(provider.get("kind")))
         address = _hostname(provider.get("base_url"))
@@ -131,8 +129,8 @@ def _read_keys(tree: RawTree, section: KeyPath, environ: Mapping[str, str]) -> N
 
 
 def _key_variables(tree: RawTree) -> Iterator[str]:
-    for section in (tree.table("server"), *tree.table("providers").values()):
-        variable = section.get("api_key_env") if isinstance(section, dict) else None
+    for section in (tree.table("server"), *tree.tables("providers").values()):
+        variable = section.get("api_key_env")
         if isinstance(variable, str):
             yield variable.strip()
 
@@ -163,11 +161,12 @@ def _bad_names(tree: RawTree) -> Iterator[Problem]:
 
 
 def _bad_urls(tree: RawTree) -> Iterator[Problem]:
-    for name, provider in tree.table("providers").items():
-        url = provider.get("base_url") if isinstance(provider, dict) else None
+    for name, provider in tree.tables("providers").items():
+        url = provider.get("base_url")
         key = ("providers", name, "base_url")
         fix = "write it as http://host:port/v1"
-        if url is None and _lacks_host(provider):
+        host = HOSTS.get(str(provider.get("kind")))
+        if url is None and host is not None and host.base_url is None:
             yield Problem(key, tree.origin(key), "is missing", fix)
         if not isinstance(url, str) or not url.strip():
             continue
@@ -184,11 +183,6 @@ def _bad_urls(tree: RawTree) -> Iterator[Problem]:
             yield Problem(key, tree.origin(key), "holds credentials", fix)
         elif parts.query or parts.fragment:
             yield Problem(key, tree.origin(key), "has a query or a fragment", fix)
-
-
-def _lacks_host(provider: object) -> bool:
-    host = HOSTS.get(str(provider.get("kind"))) if isinstance(provider, dict) else None
-    return host is not None and host.base_url is None
 
 
 def _hostname(url: object) -> str | None:

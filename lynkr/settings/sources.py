@@ -16,7 +16,7 @@ from lynkr.routing.decision import Tier
 from lynkr.settings.problems import KeyPath, Problem, closest, did_you_mean
 from lynkr.settings.seed import variable_text
 from lynkr.settings.tree import ProviderSettings, Settings
-from lynkr.settings.values import EnvironmentText
+from lynkr.settings.values import EnvironmentText, as_table
 
 PREFIX: Final = "LYNKR_"
 _NOT_KEYS: Final = frozenset({"source", "ignored"})
@@ -35,19 +35,28 @@ class RawTree:
         """Set *key*, over what was there; what is no table in its way gives way."""
         table = self.value
         for part in key[:-1]:
-            below = table.get(part)
-            if not isinstance(below, dict):
-                below = table[part] = {}
+            below = as_table(table.get(part))
+            if below is None:
+                below = {}
+                table[part] = below
             table = below
         table[key[-1]] = value
         self.origins[key] = origin
 
     def table(self, *key: str) -> dict[str, Any]:
         """The table at *key*; an empty one if there is none (or something else, which is refused later)."""
-        table: Any = self.value
+        table = self.value
         for part in key:
-            table = table.get(part) if isinstance(table, dict) else None
-        return table if isinstance(table, dict) else {}
+            below = as_table(table.get(part))
+            if below is None:
+                return {}
+            table = below
+        return table
+
+    def tables(self, section: str) -> dict[str, dict[str, Any]]:
+        """The tables below *section*, such as the providers."""
+        below = {name: as_table(value) for name, value in self.table(section).items()}
+        return {name: table for name, table in below.items() if table is not None}
 
     def origin(self, key: KeyPath) -> str:
         """Where *key*, or the nearest table around it that was set as a whole, comes from."""

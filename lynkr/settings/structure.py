@@ -77,16 +77,20 @@ def _mapping_hook(kind: object, converter: Converter) -> _Hook:
         structured: dict[object, object] = {}
         faults: list[Exception] = []
         for name, item in values.require_table(value).items():
-            for_key, for_value = (
-                IterableValidationNote(f"at {name!r}", name, kind) for kind in (key_type, value_type)
-            )
-            item_value = _collect(faults, for_value, partial(converter.structure, item, value_type))
-            structured[_collect(faults, for_key, partial(converter.structure, name, key_type))] = item_value
+            note = IterableValidationNote(f"at {name!r}", name, kind)
+            read_value = partial(_read, converter, item, value_type)
+            read_key = partial(_read, converter, name, key_type)
+            structured[_collect(faults, note, read_key)] = _collect(faults, note, read_value)
         if faults:
-            raise IterableValidationError("while structuring a table", faults, Mapping)
+            raise IterableValidationError("while structuring a table", faults, Mapping)  # pyright: ignore[reportCallIssue]  # cattrs adds the class in __new__, ExceptionGroup has its own
         return MappingProxyType(structured)
 
     return hook
+
+
+def _read(converter: Converter, value: object, kind: Any) -> object:  # noqa: ANN401  # reason: a type form
+    read: object = converter.structure(value, kind)
+    return read
 
 
 def _collect(faults: list[Exception], note: str, read: Callable[[], object]) -> object:
@@ -98,7 +102,7 @@ def _collect(faults: list[Exception], note: str, read: Callable[[], object]) -> 
         return None
 
 
-def _class_hook(cls: type, converter: Converter) -> _Hook:
+def _class_hook(cls: type[Any], converter: Converter) -> _Hook:
     """What cattrs does for *cls*, behind a check that a table was given; validators run with their key."""
     overrides = {name: override(omit=True) for name in _HIDDEN if issubclass(cls, Settings)}
     if cls is Price:
@@ -119,7 +123,7 @@ def _class_hook(cls: type, converter: Converter) -> _Hook:
 
 def _checked(attribute: "attrs.Attribute[Any]", check: Callable[..., Any], converter: Converter) -> _Hook:
     def hook(value: object, kind: Any) -> object:  # noqa: ANN401  # reason: a type form
-        read: object = converter.structure(value, kind)
+        read = _read(converter, value, kind)
         check(None, attribute, read)
         return read
 
@@ -130,10 +134,11 @@ def _price_tiers(converter: Converter) -> _Hook:
     """Long-context prices as the shipped snapshot writes them: ``[{above = 200000, input = 6, ...}]``."""
 
     def hook(value: object, _: object) -> tuple[tuple[int, Price], ...]:
-        if not isinstance(value, list):
+        items = values.as_list(value)
+        if items is None:
             raise BadValueError("is not a list", "write [{above = 200000, input = 6, output = 22.5}]")
         tiers: list[tuple[int, Price]] = []
-        for item in value:
+        for item in items:
             table = dict(values.require_table(item))
             above = values.read_int(table.pop("above", None))
             tiers.append((above, converter.structure(table, Price)))

@@ -4,11 +4,11 @@ TOML values are taken at their word (``port = "8081"`` is refused, ``true`` is
 no number); text from the environment is parsed.  No error shows the value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from lynkr.routing.decision import Target, Tier
 from lynkr.secret import Secret
@@ -24,6 +24,16 @@ class EnvironmentText(str):
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _NONE: Final = "none"
+
+
+def as_table(value: object) -> dict[str, Any] | None:
+    """*value* if it is a table, else None."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def as_list(value: object) -> list[object] | None:
+    """*value* if it is a list, else None."""
+    return cast("list[object]", value) if isinstance(value, list) else None
 
 
 def read_text(value: object, _: object = None) -> str:
@@ -109,10 +119,10 @@ def read_target(value: object, _: object = None) -> Target:
 
 def read_targets(value: object, _: object = None) -> tuple[Target, ...]:
     """One target, or several in order."""
-    if isinstance(value, EnvironmentText):
-        value = [item for item in value.split(",") if item.strip()]
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not items:
+    items: Sequence[object] = (
+        _comma_list(value) or as_list(value) or ([value] if isinstance(value, str) else ())
+    )
+    if not items:
         raise BadValueError(
             "is not a target or a list of them", 'write "provider:model" or ["provider:model", ...]'
         )
@@ -120,11 +130,17 @@ def read_targets(value: object, _: object = None) -> tuple[Target, ...]:
 
 
 def read_secrets(value: object, _: object = None) -> tuple[Secret, ...]:
-    if isinstance(value, EnvironmentText):
-        value = [item for item in value.split(",") if item.strip()]
-    if not isinstance(value, list):
+    items: Sequence[object] | None = _comma_list(value) or as_list(value)
+    if items is None:
         raise BadValueError("is not a list of keys", "write a list of texts")
-    return tuple(read_secret(item) for item in value)
+    return tuple(read_secret(item) for item in items)
+
+
+def _comma_list(value: object) -> list[str]:
+    """The items of an environment variable; empty for anything else."""
+    if not isinstance(value, EnvironmentText):
+        return []
+    return [item for item in value.split(",") if item.strip()]
 
 
 def read_tier(value: object, _: object = None) -> Tier:
@@ -137,4 +153,4 @@ def read_tier(value: object, _: object = None) -> Tier:
 def require_table(value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise BadValueError("is not a table", "write it as a [section] with keys of its own")
-    return value
+    return cast("Mapping[str, Any]", value)

@@ -13,11 +13,12 @@ CPU in a process of its own, which ends when its owner does.
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import anyio.to_thread
 
@@ -117,8 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args(argv)
-    import xllamacpp  # noqa: PLC0415  # reason: only in the child, and only with the extra
-
+    # By name: only in the child, only with the extra; it has no types.
+    xllamacpp: Any = import_module(_ENGINE)
     params = xllamacpp.CommonParams()
     params.model.path = str(_model_file())
     params.model_alias = {MODEL}

@@ -1,11 +1,21 @@
 """The laws of streams: folding, cutting, chunking, exact arguments, for every codec."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lynkr.errors import UpstreamWireError
-from lynkr.model import Finish, WireFormat
+from lynkr.model import (
+    Finish,
+    PartDelta,
+    PartEnd,
+    PartStart,
+    Start,
+    StopReason,
+    ToolCall,
+    Usage,
+    WireFormat,
+)
 from lynkr.model.fold import fold
 from lynkr.testing.anthropic_grammar import validate_anthropic_stream
 from lynkr.testing.laws import (
@@ -43,8 +53,18 @@ def test_a_streamed_answer_survives_its_own_dialect(codec, data):
     assert_stream_round_trip(codec, data.draw(event_streams(codec.format)))
 
 
+BROKEN_ARGUMENTS = (
+    Start("i", "m"),
+    PartStart(0, ToolCall("c", "n", "")),
+    PartDelta(0, "{"),
+    PartEnd(0),
+    Finish(StopReason.TOOL_USE, Usage(input=1, output=1)),
+)
+
+
 @each_codec
 @given(events=event_streams())
+@example(events=BROKEN_ARGUMENTS)  # was told as lost, though a stream carries any text
 def test_every_loss_of_a_streamed_answer_is_declared_and_real(codec, events):
     assert_stream_losses_honest(codec, events)
 

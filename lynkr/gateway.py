@@ -20,7 +20,7 @@ from lynkr.errors import (
 )
 from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
 from lynkr.layers import deadline, journal, standard_layers
-from lynkr.model import Folder, Request, Response, WireFormat
+from lynkr.model import Folder, Json, Request, Response, WireFormat
 from lynkr.pricing import PriceTable
 from lynkr.providers.base import Provider, TokenCounter, Transport
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
@@ -31,7 +31,7 @@ from lynkr.telemetry import Recorder, TelemetryStore
 from lynkr.telemetry.record import Ending, Record
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
-from lynkr.wire.json_body import dump, parse_body
+from lynkr.wire.json_body import dump, parse_body, parse_value
 from lynkr.wire.openai_chat import OpenAIChatCodec
 
 # The client's headers an upstream of the same dialect gets, whatever their values: new betas must not
@@ -266,7 +266,15 @@ class Gateway:
 
         *headers* names are lower case.
         """
-        return await self.answer(self.begin(format, body, headers))
+        exchange = self.begin(format, body, headers)
+        try:
+            return await self.answer(exchange)
+        except Exception as error:
+            exchange.fail(error, started=False)
+            raise
+        except BaseException as error:
+            exchange.finish(Ending.CANCELLED, 0, error)
+            raise
 
     def begin(
         self, format: WireFormat, body: bytes, headers: Mapping[str, str], /, *, counting: bool = False
@@ -280,9 +288,8 @@ class Gateway:
         try:
             self._refuse_if_closed()
             parsed = parse_body(body)
-            needed = None if counting else _NEEDED_TO_ANSWER.get(format)
-            if needed is not None and needed not in parsed.value:
-                raise ClientWireError("is required", field=needed)
+            if not counting:
+                _check_complete(format, parsed.value)
             exchange.request = request = codec.decode_request(parsed.value)
             exchange.raw = RawBody(format, parsed)
             exchange.forwarded = forwarded_headers(format, headers)
@@ -290,10 +297,18 @@ class Gateway:
             exchange.plan = self._plan(request, exchange.session)
         except LynkrError as error:
             exchange.error = error
+        except Exception as error:
+            if not counting:
+                exchange.fail(error, started=False)
+            raise
         return exchange
 
     async def answer(self, exchange: WireExchange, /) -> WireReply:
-        """Send what `begin` decided.  Never raises `LynkrError`."""
+        """Send what `begin` decided.  Never raises `LynkrError`.
+
+        If it raises all the same (a defect, a cancellation), the caller knows
+        why and writes the record: `WireExchange.fail` or `Exchange.finish`.
+        """
         if exchange.error is not None:
             return self._failed(exchange, exchange.error)
         try:
@@ -303,10 +318,6 @@ class Gateway:
             return await self._whole(exchange, reply)
         except LynkrError as error:
             return self._failed(exchange, error)
-        except BaseException as error:
-            cancelled = not isinstance(error, Exception)
-            exchange.finish(Ending.CANCELLED if cancelled else Ending.FAILED, 0 if cancelled else 500, error)
-            raise
 
     def _streaming(self, exchange: WireExchange, reply: Reply) -> WireReply:
         chunks: PassedBytes | EncodedEvents
@@ -358,10 +369,14 @@ class Gateway:
             headers |= {k: v for k, v in told.headers.items() if k.startswith(_ERROR_HEADERS)}
             if told.retry_after is not None:
                 headers["retry-after"] = str(math.ceil(told.retry_after))
-            if told.body and told.status and told.wire_format == exchange.codec.format:
-                return WireReply(told.status, headers, exchange, body=told.body, error=error)
         encoded = exchange.codec.encode_error(told)
-        return WireReply(encoded.status, headers, exchange, body=dump(encoded.body), error=error)
+        body = dump(encoded.body)
+        if isinstance(told, UpstreamError) and told.wire_format == exchange.codec.format:
+            # The codec says whether they are fit for a client: not what a provider says of the operator's
+            # own key, nor a proxy's HTML.
+            is_fit = told.status == encoded.status and _is_same_json(told.body, body)
+            body = told.body if is_fit else body
+        return WireReply(encoded.status, headers, exchange, body=body, error=error)
 
     # ------------------------------------------------------------------ counting
 
@@ -424,6 +439,20 @@ class Gateway:
         if provider is None:
             raise RoutingError(f"{call.target}: no provider is named {call.target.provider!r}; configure it")
         return await provider.send(call)
+
+
+def _check_complete(format: WireFormat, body: Mapping[str, Json]) -> None:
+    needed = _NEEDED_TO_ANSWER.get(format)
+    if needed is not None and needed not in body:
+        raise ClientWireError("is required", field=needed)
+
+
+def _is_same_json(text: bytes, compact: bytes) -> bool:
+    """Whether *text* says the same as *compact*, which `dump` wrote."""
+    try:
+        return dump(parse_value(text)) == compact
+    except ValueError:
+        return False
 
 
 def forwarded_headers(format: WireFormat, headers: Mapping[str, str]) -> dict[str, str]:

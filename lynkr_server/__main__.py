@@ -1,30 +1,102 @@
 """``python -m lynkr_server``: the gateway under uvicorn."""
 
 import argparse
+import errno
+import math
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
+from typing import Final
 
 import uvicorn
 
+from lynkr.assembly import build_gateway, served_models
 from lynkr.errors import ConfigError
-from lynkr.settings import Settings, process_environment
+from lynkr.providers import AiohttpTransport
+from lynkr.settings import ServerSettings, Settings, process_environment
 from lynkr_server.access import refuse_open_bind
-from lynkr_server.app import create_app
+from lynkr_server.app import App
+from lynkr_server.protocol import BoundedProtocol
+
+_BACKLOG: Final = 2048
+# Longer than clients keep an idle connection (httpx 5 s, aiohttp 15 s): the end that sends next should
+# be the one that closes, or a request meets a closing connection.
+_KEEP_ALIVE: Final = 75
+_NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, saying where it listens once it does (the port may have been 0)."""
+    """Uvicorn, saying where it listens (the port may have been 0) and ending quietly when told to.
+
+    A second signal does not wait for the requests under way.
+    """
+
+    def __init__(self, app: App, settings: ServerSettings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                http=BoundedProtocol,
+                ws="none",
+                lifespan="on",
+                access_log=False,
+                log_level="warning",
+                proxy_headers=False,
+                server_header=False,
+                date_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
+                h11_max_incomplete_event_size=settings.max_header_bytes,
+            )
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        for server in getattr(self, "servers", ()):
-            for bound in server.sockets:
-                host, port = bound.getsockname()[:2]
-                shown = f"[{host}]" if ":" in host else host
-                sys.stdout.write(f"listening on http://{shown}:{port}\n")
+        for bound in sockets or ():
+            sys.stdout.write(f"listening on {url_of(bound)}\n")
         sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # reason: uvicorn's
+        """Stop in order.  Uvicorn's own would raise the signal again when all is done: no status 0."""
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+
+
+def url_of(bound: socket.socket) -> str:
+    """Where a bound socket listens."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets listening on every address that *host* stands for.
+
+    Raises:
+        OSError: the port is taken, or *host* is no address of this machine.
+    """
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    missing: OSError | None = None
+    with ExitStack() as unless_all:
+        bound: list[socket.socket] = []
+        for family, _, _, _, address in dict.fromkeys(addresses):
+            try:
+                made = socket.create_server(address, family=family, backlog=_BACKLOG)
+            except OSError as error:
+                if error.errno not in _NO_SUCH_ADDRESS:
+                    raise
+                missing = error  # "localhost" also means ::1 where there is no IPv6
+            else:
+                bound.append(unless_all.enter_context(made))
+        if not bound and missing is not None:
+            raise missing
+        unless_all.pop_all()
+        return bound
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,29 +111,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_process(arguments.config, overrides=overrides)
         settings = settings.for_serving(process_environment())
-        server = settings.server
-        refuse_open_bind(server.host, server.accepted_keys)
+        refuse_open_bind(settings.server.host, settings.server.accepted_keys)
+        return _run(settings)
     except ConfigError as error:
         sys.stderr.write(f"lynkr: {error}\n")
         return 2
-    config = uvicorn.Config(
-        create_app(settings),
-        host=server.host,
-        port=server.port,
-        lifespan="on",
-        access_log=False,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=int(server.drain_seconds),
-    )
-    running = Server(config)
+
+
+def _run(settings: Settings) -> int:
+    host, port = settings.server.host, settings.server.port
     try:
-        running.run()
-    except SystemExit:  # uvicorn has said why (the port is taken, the gateway could not be built)
+        sockets = listen(host, port)
+    except OSError as error:
+        sys.stderr.write(f"lynkr: cannot listen on {host} port {port}: {error.strerror or error}\n")
         return 1
-    return 0 if running.started else 1
+    with ExitStack() as closing:
+        for bound in sockets:
+            closing.enter_context(bound)
+        # Made before the loop runs, so that what is wrong is said in one line; nothing is opened on the
+        # network until the first request.
+        gateway = build_gateway(settings, transport=AiohttpTransport())
+        server = Server(
+            App(lambda: gateway, settings.server, models=served_models(settings)), settings.server
+        )
+        server.run(sockets)
+    return 1 if server.force_exit or not server.started else 0
 
 
 if __name__ == "__main__":

@@ -1,53 +1,97 @@
 """Who may come in.
 
-Keys are compared whole, by digest, in constant time.  Nothing is decided from
-``Host`` or ``X-Forwarded-*``, which a client can write as it likes.
+Keys are compared whole, by digest, in constant time.  Nothing is granted for
+what ``Host``, ``Origin`` or ``X-Forwarded-*`` say, which a client can write as
+it likes.  A browser cannot, so a gateway without keys believes an ``Origin``
+that speaks against its page.
 """
 
 import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
-from lynkr.errors import ConfigError, LynkrError
+from lynkr.errors import ClientWireError, ConfigError
 from lynkr.secret import Secret
 
 
-class Unauthorised(LynkrError):
-    """The client's key is missing or wrong."""
+class Unauthorised(ClientWireError):
+    """The client's key is missing or wrong (401)."""
 
-    status_hint = 401
-    kind = "authentication"
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=401)
+
+
+class ForeignPage(ClientWireError):
+    """The request comes from a web page of another site (403)."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(
+            f"requests from web pages ({origin!r}) are refused while no key is set: "
+            "set server.api_key_env (or LYNKR_SERVER_API_KEY)",
+            status=403,
+        )
 
 
 class KeyCheck:
-    """Lets in whoever shows one of *keys*, as a bearer token or in ``x-api-key``; everyone if none is set."""
+    """Lets in whoever shows one of *keys*, as a bearer token or in ``x-api-key``.
+
+    Without keys it lets in everyone but web pages: any page the owner's browser
+    shows could otherwise send requests to the loopback address, and have them
+    paid for, also by a name of its own that leads there.
+    """
 
     def __init__(self, keys: Sequence[Secret]) -> None:
-        self._digests = tuple(_digest(key.reveal()) for key in keys)
+        self._digests = tuple(_digest(key.reveal().encode()) for key in keys)
 
     def admit(self, headers: Mapping[str, str]) -> None:
         """Do nothing for a client that may come in.
 
         Raises:
-            Unauthorised: it may not.
+            Unauthorised: it showed no key, or a wrong one.
+            ForeignPage: it is a web page, and there are no keys.
         """
         if not self._digests:
+            origin = headers.get("origin")
+            if origin is not None and _is_foreign(origin):
+                raise ForeignPage(origin)
             return
-        shown = headers.get("x-api-key")
-        if shown is None:
-            scheme, _, shown = headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer":
-                raise Unauthorised("send the gateway's key as a bearer token or in x-api-key")
-        digest = _digest(shown.strip())
+        shown = _keys_shown(headers)
+        if not shown:
+            raise Unauthorised("send the gateway's key as a bearer token or in x-api-key")
         # Every key is compared, so that the time taken does not tell which one was close.
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
+        matches = [hmac.compare_digest(_digest(key), known) for key in shown for known in self._digests]
         if not any(matches):
             raise Unauthorised("the key is not this gateway's")
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+def _keys_shown(headers: Mapping[str, str]) -> list[bytes]:
+    """The keys a client shows, as sent; some send the gateway's in one place and a stale one in the other."""
+    shown = [headers["x-api-key"]] if "x-api-key" in headers else []
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        shown.append(token)
+    # Headers were read as latin-1, which gives the bytes back.
+    return [key.strip().encode("latin-1", "replace") for key in shown]
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
+
+
+def _is_foreign(origin: str) -> bool:
+    """Whether a browser says that another site's page, or one it keeps apart (``null``), is asking.
+
+    Schemes of installed programs (``vscode-webview:``, ``app:``) are not the web's.
+    """
+    if origin == "null":
+        return True
+    try:
+        parts = urlsplit(origin)
+        return parts.scheme in ("http", "https") and not is_loopback(parts.hostname or "")
+    except ValueError:
+        return True
 
 
 def is_loopback(host: str) -> bool:

@@ -1,8 +1,12 @@
-"""The ASGI application: a table of routes, and one way to serve a wire request."""
+"""The ASGI application: a table of routes, and one way to serve a wire request.
+
+What never became a request for a model (no such route, no key, too large, more
+than are served at once) is answered, but is no row of the ledger.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from lynkr.assembly import build_gateway, served_models
@@ -13,14 +17,17 @@ from lynkr.model import WireFormat
 from lynkr.providers import AiohttpTransport
 from lynkr.relay import WireReply
 from lynkr.settings import ServerSettings, Settings
+from lynkr.telemetry.record import Ending
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
 from lynkr.wire.json_body import dump
 from lynkr.wire.openai_chat import OpenAIChatCodec
-from lynkr_server.access import KeyCheck
+from lynkr_server.access import KeyCheck, Unauthorised
 from lynkr_server.http import (
+    JSON_HEADERS,
     ClientGone,
     Departure,
+    Head,
     Incoming,
     Receive,
     Scope,
@@ -33,8 +40,8 @@ from lynkr_server.http import (
 from lynkr_server.models import model_list
 
 _LOG: Final = logging.getLogger("lynkr.server")
-_JSON: Final = {"content-type": "application/json"}
-_STREAM_HEADERS: Final = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+LAST_WORDS: Final = 2.0
+"""Seconds a client has, once the grace of a shutdown is over, to take the error that ends its answer."""
 
 Handler = Callable[[Incoming], Awaitable[None]]
 
@@ -44,6 +51,14 @@ class Overloaded(LynkrError):
 
     status_hint = 503
     kind = "busy"
+
+
+class WrongMethod(ClientWireError):
+    """The path is right, the method is not (405); *allowed* are those that are."""
+
+    def __init__(self, path: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"{path} takes {', '.join(allowed)}", status=405)
+        self.allowed = tuple(allowed)
 
 
 class App:
@@ -64,16 +79,16 @@ class App:
             codec.format: codec for codec in (AnthropicCodec(), OpenAIChatCodec())
         }
         self._gateway: Gateway | None = None
-        self._in_flight = 0
+        self._serving: set[asyncio.Task[object]] = set()
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/messages": {"POST": self._wire(WireFormat.ANTHROPIC_MESSAGES)},
             "/v1/chat/completions": {"POST": self._wire(WireFormat.OPENAI_CHAT)},
-            "/v1/messages/count_tokens": {"POST": self._count_tokens},
+            "/v1/messages/count_tokens": {"POST": self._bounded(self._count_tokens)},
             "/v1/models": {"GET": self._list_models},
-            "/health/live": {"GET": self._live, "HEAD": self._live},
-            "/health/ready": {"GET": self._ready, "HEAD": self._ready},
-            "/": {"GET": self._live, "HEAD": self._live},
-            "/api/hello": {"GET": self._live, "HEAD": self._live},
+            "/health/live": {"GET": self._live},
+            "/health/ready": {"GET": self._ready},
+            "/": {"GET": self._live},
+            "/api/hello": {"GET": self._live},
         }
         self._open_paths = frozenset({"/", "/api/hello", "/health/live", "/health/ready"})
 
@@ -94,6 +109,9 @@ class App:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        # The server has cancelled what was still being served: it gets to say so, and to be recorded.
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=2 * LAST_WORDS)
         gateway, self._gateway = self._gateway, None
         await gateway.aclose()
         await send({"type": "lifespan.shutdown.complete"})
@@ -102,106 +120,157 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        codec = self._codecs[_dialect_of(path)]
+        headers: dict[str, str] = {}
         try:
             headers = read_headers(scope["headers"], self._settings.max_header_bytes)
-            methods = self._routes.get(path)
-            if methods is None:
-                raise ClientWireError(f"there is nothing at {path}", status=404)
-            handler = methods.get(scope["method"])
-            if handler is None:
-                raise ClientWireError(f"{path} takes {', '.join(methods)}", status=405)
+            handler = self._handler(path, scope["method"])
             if path not in self._open_paths:
                 self._keys.admit(headers)
             await handler(Incoming(scope, receive, send, headers))
         except ClientGone:
             return
         except LynkrError as error:
-            encoded = codec.encode_error(error)
-            extra = {"retry-after": "1"} if isinstance(error, Overloaded) else {}
-            await send_whole(send, encoded.status, _JSON | extra, dump(encoded.body))
+            await self._refuse(error, self._codec_for(path, headers), send)
+        except asyncio.CancelledError:
+            closed = GatewayClosed("the gateway is shutting down")
+            await self._refuse(closed, self._codec_for(path, headers), send)
+        except Exception as error:  # noqa: BLE001  # reason: one of the three edges
+            # The shim is an edge: a defect must end in an answer and a log line, never in silence.
+            _LOG.exception("%s %s failed", scope["method"], path)
+            await self._refuse(error, self._codec_for(path, headers), send)
+
+    def _handler(self, path: str, method: str) -> Handler:
+        methods = self._routes.get(path)
+        if methods is None:
+            raise ClientWireError(f"there is nothing at {path}", status=404)
+        # HEAD is GET without the body, which the server leaves out (RFC 9110, 9.3.2).
+        handler = methods.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            raise WrongMethod(path, (*methods, "HEAD") if "GET" in methods else tuple(methods))
+        return handler
+
+    def _codec_for(self, path: str, headers: Mapping[str, str]) -> Codec:
+        """Whose error envelope the client reads."""
+        anthropic = path.startswith("/v1/messages") or "anthropic-version" in headers
+        return self._codecs[WireFormat.ANTHROPIC_MESSAGES if anthropic else WireFormat.OPENAI_CHAT]
+
+    async def _refuse(self, error: BaseException, codec: Codec, send: Send) -> None:
+        encoded = codec.encode_error(error)
+        headers = JSON_HEADERS | _headers_of(error, encoded.status)
+        await send_whole(send, encoded.status, headers, dump(encoded.body))
 
     def _running(self) -> Gateway:
         if self._gateway is None:
             raise GatewayClosed("the gateway is not running")
         return self._gateway
 
+    def _bounded(self, serve: Handler) -> Handler:
+        """*serve*, for as many requests at once as the settings allow, bodies being read included."""
+        serving, most = self._serving, self._settings.max_in_flight
+
+        async def bounded(incoming: Incoming) -> None:
+            task = asyncio.current_task()
+            if task is None:
+                raise RuntimeError("a request is served in a task")
+            if len(serving) >= most:
+                raise Overloaded(f"{most} requests are being served, the most allowed")
+            serving.add(task)
+            try:
+                await serve(incoming)
+            finally:
+                serving.discard(task)
+
+        return bounded
+
     # ------------------------------------------------------------------ wire routes
 
     def _wire(self, format: WireFormat) -> Handler:
         async def serve(incoming: Incoming) -> None:
+            gateway = self._running()
             body = await read_body(incoming, self._settings.max_body_bytes)
-            if self._in_flight >= self._settings.max_in_flight:
-                raise Overloaded(f"{self._in_flight} requests are being served, the most allowed")
-            exchange = self._running().begin(format, body, incoming.headers)
-            self._in_flight += 1
-            try:
-                await self._serve(exchange, incoming)
-            finally:
-                self._in_flight -= 1
+            await self._serve(gateway, gateway.begin(format, body, incoming.headers), incoming)
 
-        return serve
+        return self._bounded(serve)
 
-    async def _serve(self, exchange: WireExchange, incoming: Incoming) -> None:
-        ping = exchange.encoder.ping if exchange.is_stream and exchange.error is None else None
-        send = incoming.send
-        wire = Wire(send, quiet=self._settings.ping_seconds, ping=ping)
+    async def _serve(self, gateway: Gateway, exchange: WireExchange, incoming: Incoming) -> None:
+        wire = Wire(incoming.send)
+        reply: WireReply | None = None
         with Departure(incoming.receive) as departure:
             try:
-                if ping is not None:
-                    wire.watch_silence(200, _STREAM_HEADERS | exchange.headers())
-                reply = await self._running().answer(exchange)
-                await self._deliver(exchange, reply, wire, send)
+                if exchange.is_stream and exchange.error is None:
+                    # Before the answer is there, the plan's first target is named as the one to come.
+                    wire.fill_silence(
+                        self._settings.ping_seconds,
+                        lambda: exchange.encoder.ping(),  # noqa: PLW0108  # reason: most need no encoder
+                        lambda: _stream_head(exchange),
+                        departure.leave,
+                    )
+                reply = await gateway.answer(exchange)
+                await self._deliver(exchange, reply, wire)
+                departure.ignore()
             except asyncio.CancelledError:
-                if not departure.left:  # the server is stopping and its grace is over
-                    await self._break_off(exchange, wire, GatewayClosed("the gateway is shutting down"), send)
-                raise
+                if departure.left:
+                    if reply is None:
+                        exchange.finish(Ending.CANCELLED, 200 if wire.started else 0)
+                    raise
+                # The server is stopping and the grace is over.  The cancellation is done with here: the
+                # client is told, and the server has nothing else to stop in this task.
+                departure.ignore()
+                await self._break_off(exchange, wire, GatewayClosed("the gateway is shutting down"))
+                _forget_cancellation()
             except Exception as error:  # noqa: BLE001  # reason: one of the three edges
-                # The shim is an edge: a defect must end in an answer and a log line, never in silence.
+                departure.ignore()
                 _LOG.exception("request %s failed", exchange.id)
-                await self._break_off(exchange, wire, error, send)
+                await self._break_off(exchange, wire, error)
             finally:
                 wire.quiet()
+                if reply is not None:
+                    await reply.aclose()
 
-    async def _deliver(self, exchange: WireExchange, reply: WireReply, wire: Wire, send: Send) -> None:
-        try:
-            if reply.body is not None:
-                if wire.started:  # silence was filled, so the status is out: only an error event is left
-                    reply.status = 200
-                    error = reply.error or GatewayClosed("the stream could not begin")
-                    await wire.chunk(exchange.encoder.encode_error(error))
-                    await wire.end()
-                else:
-                    wire.quiet()
-                    await send_whole(send, reply.status, reply.headers, reply.body)
-                reply.delivered()
-            elif reply.chunks is not None:
-                await wire.start(reply.status, reply.headers)
-                async for chunk in reply.chunks:
-                    await wire.chunk(chunk)
-                await wire.end()
-        finally:
-            await reply.aclose()
-
-    async def _break_off(self, exchange: WireExchange, wire: Wire, error: BaseException, send: Send) -> None:
-        """End an exchange that cannot go on, in the client's dialect, whatever was sent already."""
-        exchange.fail(error, started=wire.started)
-        if wire.started:
+    async def _deliver(self, exchange: WireExchange, reply: WireReply, wire: Wire) -> None:
+        if reply.chunks is not None:
+            await wire.start(reply.status, reply.headers)
+            async for chunk in reply.chunks:
+                await wire.chunk(chunk)
+            await wire.end()
+            return
+        body = b"" if reply.body is None else reply.body
+        if wire.started:  # silence was filled, so the status is out: only an error event is left
+            reply.status = 200
+            error = reply.error or GatewayClosed("the stream could not begin")
             await wire.chunk(exchange.encoder.encode_error(error))
             await wire.end()
         else:
-            wire.quiet()
-            encoded = exchange.codec.encode_error(error)
-            await send_whole(send, encoded.status, _JSON | exchange.headers(), dump(encoded.body))
+            await wire.whole(reply.status, reply.headers, body)
+        reply.delivered()
+
+    async def _break_off(self, exchange: WireExchange, wire: Wire, error: BaseException) -> None:
+        """End an exchange that cannot go on, in the client's dialect, whatever was sent already."""
+        exchange.fail(error, started=wire.started)
+        if wire.finished:
+            return
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                if wire.started:
+                    await wire.chunk(exchange.encoder.encode_error(error))
+                    await wire.end()
+                else:
+                    encoded = exchange.codec.encode_error(error)
+                    headers = JSON_HEADERS | _headers_of(error, encoded.status) | exchange.headers()
+                    await wire.whole(encoded.status, headers, dump(encoded.body))
+        except TimeoutError:
+            _LOG.warning("request %s: its client does not read; the connection is closed", exchange.id)
 
     async def _count_tokens(self, incoming: Incoming) -> None:
+        gateway = self._running()
         body = await read_body(incoming, self._settings.max_body_bytes)
-        with Departure(incoming.receive):
-            tokens, estimated = await self._running().count_tokens(
+        with Departure(incoming.receive) as departure:
+            tokens, estimated = await gateway.count_tokens(
                 WireFormat.ANTHROPIC_MESSAGES, body, incoming.headers
             )
             flag = "true" if estimated else "false"
             await incoming.reply(200, {"input_tokens": tokens}, x_lynkr_estimated=flag)
+            departure.ignore()
 
     # ------------------------------------------------------------------ the rest
 
@@ -214,16 +283,34 @@ class App:
     async def _ready(self, incoming: Incoming) -> None:
         gateway = self._gateway
         if gateway is None:
-            await incoming.reply(503, {"status": "not_ready"})
+            await incoming.reply(503, {"status": "not_ready"}, retry_after="1")
             return
-        state = {"ledger": gateway.ledger_health(), "circuits_open": len(gateway.unavailable())}
+        # Counts only: whoever may ask this need not show a key, and an error's words name files.
+        ledger = {name: count for name, count in gateway.ledger_health().items() if isinstance(count, int)}
+        state = {"ledger": ledger, "circuits_open": len(gateway.unavailable())}
         await incoming.reply(200, {"status": "ready", **state})
 
 
-def _dialect_of(path: str) -> WireFormat:
-    """Whose error envelope a path's clients read."""
-    openai = path.startswith(("/v1/chat", "/v1/models"))
-    return WireFormat.OPENAI_CHAT if openai else WireFormat.ANTHROPIC_MESSAGES
+def _stream_head(exchange: WireExchange) -> Head:
+    kind = exchange.codec.stream_media_type
+    return 200, {**exchange.headers(), "content-type": kind, "cache-control": "no-cache"}
+
+
+def _headers_of(error: BaseException, status: int) -> dict[str, str]:
+    """The headers HTTP wants with an error of ours (RFC 9110, 10.2.1, 10.2.3 and 11.6.1)."""
+    match error:
+        case WrongMethod():
+            return {"allow": ", ".join(error.allowed)}
+        case Unauthorised():
+            return {"www-authenticate": "Bearer"}
+        case _:
+            return {"retry-after": "1"} if status == 503 else {}
+
+
+def _forget_cancellation() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
 
 
 def create_app(settings: Settings) -> App:

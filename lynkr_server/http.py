@@ -6,7 +6,7 @@ task group per request would cost more than everything else it does.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from attrs import frozen
 
@@ -17,6 +17,11 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Head = tuple[int, Mapping[str, str]]
+
+JSON_HEADERS: Final = {"content-type": "application/json"}
+STALLED_SECONDS: Final = 300.0
+"""How long a client may leave what was sent unread before it counts as gone."""
 
 
 @frozen
@@ -29,10 +34,9 @@ class Incoming:
     headers: Mapping[str, str]
 
     async def reply(self, status: int, body: Mapping[str, object], **headers: str) -> None:
-        """Answer with JSON (without it, where the client asked for the head alone)."""
-        text = b"" if self.scope["method"] == "HEAD" else dump(body)
+        """Answer with JSON; the server leaves the body out where the client asked for the head alone."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        await send_whole(self.send, status, {"content-type": "application/json", **names}, text)
+        await send_whole(self.send, status, JSON_HEADERS | names, dump(body))
 
 
 class ClientGone(Exception):
@@ -60,34 +64,36 @@ async def read_body(incoming: Incoming, limit: int) -> bytes:
     """The whole body.
 
     Raises:
-        ClientWireError: it is larger than *limit* bytes (413).
+        ClientWireError: it is larger than *limit* bytes (413), or compressed (415).
         ClientGone: the client left before it was whole.
     """
-    declared, receive = incoming.headers.get("content-length", ""), incoming.receive
+    headers, receive = incoming.headers, incoming.receive
+    coding = headers.get("content-encoding", "identity")
+    if coding != "identity":
+        raise ClientWireError(
+            f"content-encoding {coding!r} is not supported; send the body as it is", status=415
+        )
+    declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
-        raise ClientWireError(f"the body is larger than {limit} bytes", status=413)
-    message = await receive()
-    if message["type"] != "http.request":
-        raise ClientGone
-    first: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        _check_size(len(first), limit)
-        return first
-    chunks, size = [first], len(first)
-    while message.get("more_body", False):
+        raise _too_large(limit)
+    pieces: list[bytes] = []
+    size = 0
+    more = True
+    while more:
         message = await receive()
         if message["type"] != "http.request":
             raise ClientGone
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        _check_size(size, limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        pieces.append(piece)
+        more = message.get("more_body", False)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _check_size(size: int, limit: int) -> None:
-    if size > limit:
-        raise ClientWireError(f"the body is larger than {limit} bytes", status=413)
+def _too_large(limit: int) -> ClientWireError:
+    return ClientWireError(f"the body is larger than {limit} bytes", status=413)
 
 
 def _encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
@@ -103,52 +109,76 @@ async def send_whole(send: Send, status: int, headers: Mapping[str, str], body: 
 
 
 class Wire:
-    """The client's end of one exchange: one start, then chunks, then the end.
+    """The client's end of one exchange: either one whole answer, or a start, chunks and an end.
 
-    It fills silence: while a stream is open (or, for a request that asked for
-    one, before it has begun) and nothing was sent for *quiet* seconds, *ping*
-    is sent.  Clients give up on silent connections; Claude Code after 300 s.
+    *started*: the status line is out.  *finished*: the answer is.
+
+    Asked to, it fills silence with pings: clients give up on silent
+    connections (Claude Code after 300 s).  A ping is sent by a task of its
+    own, for which every other message waits, so nothing ever overtakes it or
+    falls into it.
     """
 
-    def __init__(self, send: Send, *, quiet: float, ping: Callable[[], bytes] | None) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
-        self._quiet = quiet
-        self._ping = ping
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
-        self._sending = False
+        self._busy = False  # a chunk waits for the client to read
         self._beat: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._early: tuple[int, Mapping[str, str]] | None = None
         self.started = False
+        self.finished = False
 
-    def watch_silence(self, status: int, headers: Mapping[str, str]) -> None:
-        """Start filling silence; an answer that is late begins with *status* and *headers*."""
-        self._early = (status, headers)
-        self._arm(self._quiet)
+    def fill_silence(
+        self,
+        quiet: float,
+        ping: Callable[[], bytes],
+        head: Callable[[], Head],
+        give_up: Callable[[], None],
+        *,
+        stalled: float = STALLED_SECONDS,
+    ) -> None:
+        """From now on send *ping* whenever nothing was sent for *quiet* seconds.
 
-    def _arm(self, delay: float) -> None:
-        self._timer = self._loop.call_later(delay, self._tick)
+        An answer that is late begins with *head* then.  *give_up* is called
+        when the client has read nothing for *stalled* seconds.
+        """
+        self._quiet, self._ping, self._early_head = quiet, ping, head
+        self._give_up, self._stalled = give_up, stalled
+        self._timer = self._loop.call_later(quiet, self._tick)
 
     def _tick(self) -> None:
         silent = self._loop.time() - self._last
-        if silent < self._quiet or self._sending:
-            self._arm(max(self._quiet - silent, 0.05))
-            return
-        self._beat = self._loop.create_task(self._fill())
-        self._arm(self._quiet)
+        if self._busy or self._beat is not None:
+            if silent > self._stalled:
+                self._give_up()
+                return
+            wait = self._quiet
+        elif silent < self._quiet:
+            wait = self._quiet - silent
+        else:
+            self._beat = self._loop.create_task(self._fill())
+            wait = self._quiet
+        # Never at once: clocks of a coarse grain would make it spin.
+        self._timer = self._loop.call_later(max(wait, 0.01), self._tick)
 
     async def _fill(self) -> None:
-        if self._ping is None or self._early is None:
-            return
-        if not self.started:
-            await self.start(*self._early)
-        await self.chunk(self._ping())
+        try:
+            if not self.started:
+                await self._begin(*self._early_head())
+            await self._send({"type": "http.response.body", "body": self._ping(), "more_body": True})
+        finally:
+            self._last = self._loop.time()
+            self._beat = None
 
     async def start(self, status: int, headers: Mapping[str, str]) -> None:
         """Send status line and headers, unless silence already did."""
-        if self.started:
-            return
+        if self._beat is not None:
+            await asyncio.wait((self._beat,))
+        if not self.started:
+            await self._begin(status, headers)
+
+    async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
         self.started = True
         await self._send(
             {"type": "http.response.start", "status": status, "headers": _encode_headers(headers)}
@@ -156,17 +186,29 @@ class Wire:
 
     async def chunk(self, data: bytes) -> None:
         """Send *data*; waits while the client reads slowly, which in turn stops reading upstream."""
-        self._sending = True
+        if self._beat is not None:
+            await asyncio.wait((self._beat,))
+        self._busy = True
         try:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
         finally:
-            self._sending = False
+            self._busy = False
             self._last = self._loop.time()
 
     async def end(self) -> None:
         """Send the end of the body."""
+        if self._beat is not None:
+            await asyncio.wait((self._beat,))
         self.quiet()
         await self._send({"type": "http.response.body", "body": b""})
+        self.finished = True
+
+    async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Send an answer in one piece; nothing may have been sent."""
+        self.quiet()
+        self.started = True
+        await send_whole(self._send, status, headers, body)
+        self.finished = True
 
     def quiet(self) -> None:
         """Stop filling silence."""
@@ -182,11 +224,12 @@ class Departure:
     """Cancels the current task when the client leaves.
 
     ``with Departure(receive) as departure: ...`` ends quietly if the task was
-    cancelled for that reason and no other; `departure.left` tells.
+    cancelled for that reason and no other; `left` tells.
     """
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._over = False
         self.left = False
 
     def __enter__(self) -> Self:
@@ -195,18 +238,27 @@ class Departure:
             raise RuntimeError("a request is served in a task")
         self._task = task
         self._watcher = asyncio.ensure_future(self._receive())
-        self._watcher.add_done_callback(self._done)
+        self._watcher.add_done_callback(self._received)
         return self
 
-    def _done(self, watcher: "asyncio.Future[Message]") -> None:
+    def _received(self, watcher: "asyncio.Future[Message]") -> None:
         if watcher.cancelled() or watcher.exception() is not None:
             return
         if watcher.result()["type"] == "http.disconnect":
+            self.leave()
+
+    def leave(self) -> None:
+        """The client is gone."""
+        if not self._over:
             self.left = True
             self._task.cancel()
 
+    def ignore(self) -> None:
+        """The answer is out: that the server has nothing more to receive is no departure."""
+        self._over = True
+
     def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> bool:
-        self._watcher.remove_done_callback(self._done)
+        self._over = True
         self._watcher.cancel()
         if self.left and exc_type is asyncio.CancelledError:
             self._task.uncancel()

@@ -1,0 +1,51 @@
+"""HTTP/1.1 as uvicorn speaks it, with a bound on what may come before a request is one.
+
+httptools collects a head of any size, and headers reach the application only
+when they are whole: too late to refuse an endless one.
+"""
+
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from lynkr.wire.json_body import dump
+
+_TOO_LARGE: Final = 431
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Refuses a head larger than ``Config.h11_max_incomplete_event_size`` bytes, and says so in JSON.
+
+    The setting is the one uvicorn has for the same bound in its other parser.
+    """
+
+    _in_head = True
+    _head_size = 0
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_size = 0
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            self._head_size += len(data)
+            limit = self.config.h11_max_incomplete_event_size or 0
+            if self._head_size > limit:
+                self._refuse(_TOO_LARGE, f"the headers are larger than {limit} bytes")
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer what never became a request, in a shape that clients of either dialect read."""
+        error = {"type": "invalid_request_error", "message": message, "param": None, "code": None}
+        body = dump({"type": "error", "error": error})
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + head % len(body) + body)
+        self.transport.close()

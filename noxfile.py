@@ -34,11 +34,19 @@ def tests(session: nox.Session) -> None:
     """Run every test with branch coverage; ``-- --deep`` runs Hypothesis deep, other words go to pytest."""
     _install(session, "dev", "demo")
     words = [word for word in session.posargs if word != "--deep"]
-    env = {"HYPOTHESIS_PROFILE": "deep"} if "--deep" in session.posargs else {}
-    env |= {"COVERAGE_PROCESS_START": str(Path("pyproject.toml").resolve())}
+    # Tests import each other's helpers as `tests.*`, and lynkr from the installed wheel: so not the
+    # checkout but a folder that holds `tests` alone is on the path.
+    path = Path(session.create_tmp()) / "path"
+    path.mkdir(exist_ok=True)
+    if not (path / "tests").exists():
+        (path / "tests").symlink_to(Path("tests").resolve(), target_is_directory=True)
+    env = {"PYTHONPATH": str(path), "COVERAGE_PROCESS_START": str(Path("pyproject.toml").resolve())}
+    if "--deep" in session.posargs:
+        env["HYPOTHESIS_PROFILE"] = "deep"
     session.run("coverage", "erase")
-    # The script, not ``-m pytest``: that would put the checkout before the installed wheel.
-    session.run("coverage", "run", str(Path(session.bin) / "pytest"), *words, env=env)
+    # The script, not ``-m pytest``, for the same reason.
+    pytest = str(Path(session.bin) / "pytest")
+    session.run("coverage", "run", pytest, "-o", "pythonpath=", *words, env=env)
     session.run("coverage", "combine", silent=True)
     session.run("coverage", "report")
 

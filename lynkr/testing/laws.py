@@ -245,10 +245,29 @@ def assert_stream_round_trip(codec: Codec, events: Sequence[Event]) -> None:
 
 
 def assert_stream_losses_honest(codec: Codec, events: Sequence[Event]) -> None:
-    """As `assert_losses_honest`, for a streamed answer: paths are those of the answer it folds to."""
+    """As `assert_losses_honest`, for a streamed answer: paths are those of the answer it folds to.
+
+    A stream carries any text as a call's arguments, also one that is no JSON
+    object.  A dialect whose clients demand an object may tell that as a loss:
+    it is real to them, though a decoder gets the text back.
+    """
     encoder = codec.event_encoder(None)
     data = b"".join(encoder.encode(event) for event in events) + encoder.close()
-    _check_honest(fold(events), fold(decode_stream(codec, [data])), encoder.losses)
+    sent = fold(events)
+    unreadable = {
+        f"parts[{at}].arguments"
+        for at, part in enumerate(sent.parts)
+        if isinstance(part, ToolCall) and not _is_object(part.arguments)
+    }
+    losses = [loss for loss in encoder.losses if loss.path not in unreadable]
+    _check_honest(sent, fold(decode_stream(codec, [data])), losses)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(parse_value(text), dict)
+    except ValueError:
+        return False
 
 
 def assert_chunking_law(codec: Codec, data: bytes, chunks: Sequence[bytes]) -> None:

@@ -64,7 +64,7 @@ BROKEN_ARGUMENTS = (
 
 @each_codec
 @given(events=event_streams())
-@example(events=BROKEN_ARGUMENTS)  # was told as lost, though a stream carries any text
+@example(events=BROKEN_ARGUMENTS)  # carried, yet of no use to a client that demands an object
 def test_every_loss_of_a_streamed_answer_is_declared_and_real(codec, events):
     assert_stream_losses_honest(codec, events)
 

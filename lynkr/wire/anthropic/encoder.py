@@ -32,7 +32,7 @@ from lynkr.model import (
     ToolCall,
     Usage,
 )
-from lynkr.wire.anthropic.content import encode_part
+from lynkr.wire.anthropic.content import encode_part, is_json_object
 from lynkr.wire.anthropic.errors import encode_error
 from lynkr.wire.anthropic.fields import FORMAT, Losses, is_object, with_extras
 from lynkr.wire.anthropic.response import encode_stop_reason
@@ -62,6 +62,7 @@ class _Lane:
     prefix: bytes = b""
     wire_index: int = -1
     waiting: list[PartDelta | PartEnd] = field(factory=list["PartDelta | PartEnd"])
+    arguments: list[str] = field(factory=list[str])
 
 
 class AnthropicEventEncoder:
@@ -199,6 +200,8 @@ class AnthropicEventEncoder:
             return self._delta_with_extras(lane, event)
         if not text:
             return b""
+        if isinstance(lane.part, ToolCall):
+            lane.arguments.append(text)
         try:
             return b"%b%b}}\n\n" % (lane.prefix, _quoted(text).encode())
         except UnicodeEncodeError:
@@ -220,6 +223,8 @@ class AnthropicEventEncoder:
                 beside[key] = value
         written: list[bytes] = []
         if beside:
+            if isinstance(lane.part, ToolCall):
+                lane.arguments.append(event.text)
             others.insert(0, with_extras({"type": kind, name: event.text}, beside))
         elif event.text:
             written.append(self._delta(lane, PartDelta(event.index, event.text)))
@@ -232,6 +237,9 @@ class AnthropicEventEncoder:
         written = b""
         if isinstance(lane.part, Reasoning) and not lane.part.redacted:
             written = self._signature(index, lane, event.seal or lane.seal)
+        elif lane.arguments and not is_json_object("".join(lane.arguments)):
+            # Too late to send anything else: the client has already seen it.
+            self._losses.add(f"parts[{index}].arguments", "not a JSON object, as Anthropic's clients expect")
         return written + _frame("content_block_stop", {"index": lane.wire_index})
 
     def _signature(self, index: int, lane: _Lane, seal: Opaque | None) -> bytes:

@@ -26,6 +26,7 @@ class Folder:
         self._texts: dict[int, list[str]] = {}
         self._extras: dict[int, dict[str, Json]] = {}
         self._seals: dict[int, Opaque] = {}
+        self._open: set[int] = set()
 
     def add(self, event: Event) -> None:
         """Take the next event.
@@ -33,10 +34,12 @@ class Folder:
         Raises:
             UpstreamWireError: it does not follow from those before it.
         """
+        if self._finish is not None:
+            raise UpstreamWireError("an event after the final one")
         match event:
             case PartDelta():
-                if event.index not in self._texts:
-                    raise UpstreamWireError(f"a delta for part {event.index}, which has not begun")
+                if event.index not in self._open:
+                    raise UpstreamWireError(f"a delta for part {event.index}, which is not open")
                 self._texts[event.index].append(event.text)
                 if event.extras is not NO_EXTRAS:
                     self._keep_extras(event)
@@ -45,10 +48,16 @@ class Folder:
                     raise UpstreamWireError(f"part {event.index} begins twice")
                 self._parts[event.index] = event.part
                 self._texts[event.index] = []
+                self._open.add(event.index)
             case PartEnd():
+                if event.index not in self._open:
+                    raise UpstreamWireError(f"part {event.index} ends, but is not open")
+                self._open.remove(event.index)
                 if event.seal is not None:
                     self._seals[event.index] = event.seal
             case Start():
+                if self._start is not None:
+                    raise UpstreamWireError("the stream begins twice")
                 self._start = event
             case Finish():
                 self._finish = event

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from lynkr.errors import UpstreamWireError
 from lynkr.model import (
+    Event,
     Extras,
     Finish,
     Opaque,
@@ -78,8 +79,12 @@ def test_extra_fields_of_deltas_are_kept_with_their_part() -> None:
         [Finish(StopReason.END_TURN)],
         [Start("id", "m"), PartDelta(0, "text")],
         [Start("id", "m"), PartStart(0, Text("")), PartStart(0, Text(""))],
+        [Start("id", "m"), PartStart(0, Text("")), PartEnd(0), PartDelta(0, "late")],
+        [Start("id", "m"), PartEnd(0)],
+        [Start("id", "m"), Start("id", "m"), Finish(StopReason.END_TURN)],
+        [Start("id", "m"), Finish(StopReason.END_TURN), Finish(StopReason.END_TURN)],
     ],
 )
-def test_a_broken_stream_does_not_fold(events: list[Start | Finish | PartDelta | PartStart]) -> None:
+def test_a_broken_stream_does_not_fold(events: list[Event]) -> None:
     with pytest.raises(UpstreamWireError):
         fold(events)

@@ -15,3 +15,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Library code runs on both loops, so its tests do."""
     return str(request.param)
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children are not measured: coverage would load what a test says is not loaded."""
+    monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)

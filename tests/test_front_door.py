@@ -7,6 +7,7 @@ import pytest
 
 import lynkr
 
+pytestmark = pytest.mark.usefixtures("bare_environment")
 HEAVY = ("httpx", "aiohttp", "anyio", "asyncio", "ssl", "socket", "sqlite3", "cattrs", "tenacity", "hypothesis")
 
 # Counts what the interpreter's own start-up and attrs do, then what `import lynkr` adds.

@@ -1,6 +1,5 @@
 import doctest
 import importlib
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -31,17 +30,3 @@ def test_every_public_name_is_there():
 def test_a_decision_type_is_had_without_the_word_lists():
     script = "import sys, lynkr.routing; sys.exit('lynkr.routing.lexicon' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=60).returncode == 0
-
-
-def _bench():
-    spec = importlib.util.spec_from_file_location("bench_route", ROOT / "benchmarks" / "bench_route.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_routing_costs_little_beside_parsing_the_same_body():
-    rows = _bench().measure(seconds=0.02)
-    # Absolute budgets belong to the benchmark on a quiet machine; the ratio holds on a busy one.
-    assert rows["agent 200 x 200 KB: route"][1] < 3
-    assert rows["agent 200 x 200 KB: read(ask)"][0] < rows["agent 200 x 200 KB: route"][0]

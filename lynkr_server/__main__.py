@@ -1,6 +1,7 @@
 """``python -m lynkr_server``: the gateway under uvicorn."""
 
 import argparse
+import asyncio
 import errno
 import math
 import socket
@@ -60,6 +61,17 @@ class Server(uvicorn.Server):
         for bound in sockets or ():
             sys.stdout.write(f"listening on {url_of(bound)}\n")
         sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves it at that; requests are still to be told, and recorded
+            for task in tuple(self.server_state.tasks):
+                task.cancel()
+            await self.lifespan.shutdown()
+        # Whoever has not read to the end by now would keep its connection, and this process, for ever.
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # reason: uvicorn's
         """Stop in order.  Uvicorn's own would raise the signal again when all is done: no status 0."""

@@ -12,14 +12,14 @@ from typing import Any
 import anyio
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lynkr.assembly import build_gateway, served_models
 from lynkr.gateway import Gateway
 from lynkr.providers import AiohttpTransport
 from lynkr.telemetry import Query, Record
 from lynkr.testing import Simulator, SimulatorServer
-from lynkr.testing.faults import Script
+from lynkr.testing.faults import Answer, Fault, Script, Send
 from lynkr_server.__main__ import Server, listen, url_of
 from lynkr_server.app import App
 from tests.gateway.house import TIERS, settings_for
@@ -184,3 +184,39 @@ def read_to_end(sock: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return received
+
+
+class Counted(Send):
+    """Bytes that note when they are taken to be sent."""
+
+    def __init__(self, data: bytes, taken: list[int]) -> None:
+        self.__dict__.update(_text=data, _taken=taken)
+
+    @property
+    def data(self) -> bytes:
+        self.__dict__["_taken"].append(len(self.__dict__["_text"]))
+        return bytes(self.__dict__["_text"])
+
+
+def swollen(taken: list[int], *, events: int) -> Fault:
+    """After the first events, many large ones; then the rest."""
+
+    def fault(answer: Answer) -> Answer:
+        at = next(i for i, m in enumerate(answer.moves) if isinstance(m, Send) and b"[lynkr" in m.data)
+        sample = answer.moves[at]
+        assert isinstance(sample, Send)
+        large = sample.data.replace(b"[lynkr", b"x" * 65_536)
+        many = tuple(Counted(large, taken) for _ in range(events))
+        return evolve(answer, moves=(*answer.moves[: at + 1], *many, *answer.moves[at + 1 :]))
+
+    return fault
+
+
+def settled(value: Callable[[], int], still: float = 0.25) -> int:
+    """*value* once it has been the same for *still* seconds."""
+    last, since = value(), time.monotonic()
+    while last == 0 or time.monotonic() - since < still:
+        time.sleep(0.01)
+        if (now := value()) != last:
+            last, since = now, time.monotonic()
+    return last

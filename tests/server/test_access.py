@@ -32,7 +32,9 @@ def test_a_prefix_of_the_key_is_not_the_key(key: str) -> None:
         KeyCheck((Secret(key),)).admit({"authorization": f"Bearer {key[:-1]}"})
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Basic abc"}, {"x-api-key": ""}, {"host": "localhost"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Basic abc"}, {"x-api-key": ""}, {"host": "localhost"}]
+)
 def test_no_key_shown_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthorised):
         KeyCheck((Secret("key"),)).admit(headers)

@@ -10,7 +10,7 @@ from lynkr.routing import Tier
 from lynkr.telemetry.record import Ending
 from lynkr.testing.faults import script, status
 from tests.gateway.house import EASY, HARD
-from tests.server.running import House, message, raw_request, read_to_end
+from tests.server.running import House, house, message, read_to_end
 
 MESSAGES, CHAT, COUNT = "/v1/messages", "/v1/chat/completions", "/v1/messages/count_tokens"
 DECISION = ("decision-id", "tier", "provider", "model", "score", "reason")
@@ -211,10 +211,10 @@ KEY = "sk-gateway-1234567890"
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from tests.server.running import house
-
     folder = tmp_path_factory.mktemp("keyed")
-    with house(folder / "ledger.sqlite3", **{"server.api_key": KEY, "server.max_body_bytes": 4096}) as running:
+    with house(
+        folder / "ledger.sqlite3", **{"server.api_key": KEY, "server.max_body_bytes": 4096}
+    ) as running:
         yield running
 
 
@@ -267,7 +267,9 @@ def test_probes_need_no_key(keyed: House) -> None:
     assert keyed.client.get("/health/ready").status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "http://10.0.0.1:8081", "null", "http://[", "http://"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://10.0.0.1:8081", "null", "http://[", "http://"]
+)
 @pytest.mark.parametrize("path", [MESSAGES, CHAT])
 def test_a_foreign_web_page_cannot_spend_the_owners_money(shared: House, path: str, origin: str) -> None:
     sent = len(shared.simulator.requests)
@@ -296,7 +298,9 @@ def test_with_a_key_the_key_decides(keyed: House) -> None:
 
 @pytest.mark.parametrize("path", [MESSAGES, CHAT, COUNT])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_over_the_limit_is_413_and_the_connection_lives(keyed: House, path: str, chunked: bool) -> None:
+def test_a_body_over_the_limit_is_413_and_the_connection_lives(
+    keyed: House, path: str, chunked: bool
+) -> None:
     data = json.dumps(message("x" * 200_000)).encode()
     pieces = (data[at : at + 1000] for at in range(0, len(data), 1000))
     headers = {"x-api-key": KEY}

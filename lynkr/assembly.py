@@ -64,6 +64,7 @@ def build_providers(settings: Settings, transport: Transport, prices: SnapshotPr
             provider.kind,
             key=provider.api_key,
             base_url=provider.base_url,
+            cloud=provider.cloud,
             transport=transport,
             timeouts=provider.timeouts,
             headers=provider.headers,

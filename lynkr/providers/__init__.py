@@ -11,6 +11,7 @@ from lynkr.providers.auth import Bearer, KeyHeader, NoAuth
 from lynkr.providers.base import (
     Auth,
     Endpoint,
+    Framing,
     HTTPRequest,
     HTTPResponse,
     Provider,
@@ -24,7 +25,9 @@ from lynkr.providers.body_rules import BodyRules
 
 # The function takes its module's name here: import the module's other names from it by path.
 from lynkr.providers.builtin import HOSTS, AuthStyle, Host, builtin
-from lynkr.providers.http_provider import HTTPProvider
+from lynkr.providers.endpoints import FixedEndpoint, ModelEndpoint
+from lynkr.providers.http_provider import Counting, HTTPProvider
+from lynkr.providers.setup import Cloud, Setup
 
 if TYPE_CHECKING:
     from lynkr.providers.aiohttp_transport import AiohttpTransport
@@ -37,15 +40,21 @@ __all__ = [
     "AuthStyle",
     "Bearer",
     "BodyRules",
+    "Cloud",
+    "Counting",
     "Endpoint",
+    "FixedEndpoint",
+    "Framing",
     "HTTPProvider",
     "HTTPRequest",
     "HTTPResponse",
     "Host",
     "HttpxTransport",
     "KeyHeader",
+    "ModelEndpoint",
     "NoAuth",
     "Provider",
+    "Setup",
     "Timeouts",
     "TokenCounter",
     "Transport",

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import ssl
 from collections import deque
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 import aiohttp
+from yarl import URL  # aiohttp's own
 
 from lynkr.providers.base import HTTPRequest, Timeouts, TransportError, TransportTimeout
 from lynkr.providers.inflate import Inflate, content_decoder
@@ -18,6 +20,7 @@ _MAX_HEADER_BYTES: Final = 64 * 1024
 _EXACT: Final = 1e9
 # aiohttp warns about larger bodies given as bytes and would write them in one go.
 _LARGE_BODY: Final = 1024 * 1024
+_WRITTEN_OUT: Final = re.compile(r"[!-~]*")
 _NO_AUTO_HEADERS: Final = ("user-agent", "accept", "accept-encoding", "content-type")
 
 
@@ -95,7 +98,9 @@ class _Exchange:
             async with head:
                 response = await self._session.request(
                     request.method,
-                    request.url,
+                    # As it stands, where it is written out already: a cloud's signature covers the
+                    # spelling (`%3A`), which yarl would otherwise make its own (`:`).
+                    URL(request.url, encoded=_WRITTEN_OUT.fullmatch(request.url) is not None),
                     headers=headers,
                     data=(io.BytesIO(body) if len(body) > _LARGE_BODY else body) if body else None,
                     allow_redirects=False,

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from lynkr.errors import LynkrError, UpstreamError, UpstreamTimeout, UpstreamUnreachable, UpstreamWireError
 from lynkr.model import NO_USAGE, Event, Finish, PartDelta, Response, Start
-from lynkr.providers.base import HTTPResponse, TransportError, TransportTimeout
+from lynkr.providers.base import HTTPResponse, TransportError, TransportTimeout, Unwrapper
 from lynkr.service import Tally
 from lynkr.wire.base import EventDecoder
 
@@ -27,6 +27,7 @@ class Connection:
     def __init__(self, exchange: AbstractAsyncContextManager[HTTPResponse], target: str) -> None:
         self._exchange: AbstractAsyncContextManager[HTTPResponse] | None = exchange
         self._chunks: AsyncIterator[bytes] | None = None
+        self._unwrapper: Unwrapper | None = None
         self.target = target
         self.status = 0
         self.headers: Mapping[str, str] = {}
@@ -51,12 +52,31 @@ class Connection:
         except TransportError as error:
             raise _named(error, self.target) from error
 
+    def unwrap(self, unwrapper: Unwrapper) -> None:
+        """From here on give what *unwrapper* finds in the body."""
+        self._unwrapper = unwrapper
+
     async def next(self) -> bytes | None:
         """The next bytes of the body; None at its end.
 
         Raises:
             UpstreamTimeout, UpstreamUnreachable: it broke off.
+            UpstreamWireError: it is not wrapped as it should be.
         """
+        unwrapper = self._unwrapper
+        if unwrapper is None:
+            return await self._received()
+        try:
+            while (chunk := await self._received()) is not None:
+                if inner := unwrapper.feed(chunk):
+                    return inner
+            self._unwrapper = None
+            return unwrapper.close() or None
+        except UpstreamWireError as error:
+            name_target(error, self.target)
+            raise
+
+    async def _received(self) -> bytes | None:
         if self._chunks is None:
             return None
         try:
@@ -239,7 +259,7 @@ class PassedBytes:
         reading = self._reading
         try:
             chunk = await self._connection.next()
-        except UpstreamError as error:
+        except (UpstreamError, UpstreamWireError) as error:
             self._ended = True
             if reading is None or not reading.is_whole():
                 self._failure = error
@@ -312,7 +332,7 @@ class DecodedEvents:
         reading = self._reading
         try:
             chunk = await self._connection.next()
-        except UpstreamError as error:
+        except (UpstreamError, UpstreamWireError) as error:
             self._ended = True
             if not reading.is_whole(self._waiting):
                 self._failure = error

@@ -111,7 +111,42 @@ class RefreshingAuth(Auth, Protocol):
 
 
 class Endpoint(Protocol):
-    def url(self, model: str, /, *, stream: bool) -> str: ...
+    def url(self, model: str, /, *, stream: bool) -> str:
+        """Where a request for *model* goes.
+
+        Raises:
+            ValueError: no address can name it.
+        """
+        ...
+
+
+class Unwrapper(Protocol):
+    """One answer's bytes to what was wrapped in them.  One instance serves one stream."""
+
+    def feed(self, data: bytes, /) -> bytes:
+        """What *data*, which may be cut anywhere, completes; the fault is raised after what came before it.
+
+        Raises:
+            UpstreamWireError: the bytes are not this framing's.
+        """
+        ...
+
+    def close(self) -> bytes:
+        """Signal end of input.
+
+        Raises:
+            UpstreamWireError: the stream stopped inside a frame.
+        """
+        ...
+
+
+class Framing(Protocol):
+    """A host's own wrapping around a stream of its dialect, taken off before anybody reads it."""
+
+    @property
+    def media_type(self) -> str: ...
+
+    def unwrapper(self) -> Unwrapper: ...
 
 
 class Provider(Protocol):

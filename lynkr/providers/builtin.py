@@ -21,7 +21,9 @@ from lynkr.model import WireFormat
 from lynkr.providers.auth import Bearer, KeyHeader, NoAuth
 from lynkr.providers.base import DEFAULT_TIMEOUTS, Auth, Timeouts, Transport
 from lynkr.providers.body_rules import CHAT_BODIES, BodyRules
-from lynkr.providers.http_provider import HTTPProvider
+from lynkr.providers.endpoints import FixedEndpoint
+from lynkr.providers.http_provider import Counting, HTTPProvider
+from lynkr.providers.setup import NO_CLOUD, Cloud, Setup
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
 from lynkr.secret import Secret
 from lynkr.wire.anthropic import AnthropicCodec
@@ -45,6 +47,8 @@ class Host:
     here).  *is_local*: runs on the user's own machine and needs no key.
     *version_path* is put after a base URL that has no path (``/v1``), as users
     of this host leave it out.  *profile* says what all its models can do.
+    *build* makes the provider where that takes more than an address and a key;
+    *rules* and *auth* are then its own affair.
     """
 
     format: WireFormat
@@ -56,6 +60,7 @@ class Host:
     rules: BodyRules = CHAT_BODIES
     profile: Profile = UNKNOWN_PROFILE
     headers: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
+    build: Callable[[Setup], HTTPProvider] | None = None
 
 
 # "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead": o-series and
@@ -108,14 +113,13 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
 _ANTHROPIC_DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({"anthropic-version": "2023-06-01"})
 
 
-@frozen
-class FixedEndpoint:
-    """One address for every model."""
-
-    address: str
-
-    def url(self, model: str, /, *, stream: bool) -> str:  # noqa: ARG002  # the protocol's arguments
-        return self.address
+# Fields of a Messages body that count_tokens does not know and refuses: MessageCreateParams less
+# MessageCountTokensParams in anthropic 2.12, beta ones included, and sampling (read 2026-11).
+_NOT_COUNTED: Final = frozenset({
+    "container", "diagnostics", "fallback_credit_token", "fallbacks", "inference_geo", "max_tokens",
+    "metadata", "output_format", "service_tier", "stop_sequences", "stream", "temperature", "thread",
+    "top_k", "top_p",
+})  # fmt: skip
 
 
 def builtin(
@@ -124,6 +128,7 @@ def builtin(
     *,
     key: Secret | str | None = None,
     base_url: str | None = None,
+    cloud: Cloud = NO_CLOUD,
     transport: Transport,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
     headers: Mapping[str, str] = MappingProxyType({}),
@@ -135,7 +140,8 @@ def builtin(
 
     *base_url*: for the OpenAI dialect it ends before ``/chat/completions``
     (``https://host/v1``), for Anthropic's before or after ``/v1``; a complete
-    address is taken as it is.  *headers* go with every request.  *profiles*
+    address is taken as it is.  *cloud* is for kinds that are places in a
+    cloud.  *headers* go with every request.  *profiles*
     tells what a target can do; what it leaves open the host fills in.  *clock*
     is the one `Call.deadline` is in.
 
@@ -143,11 +149,27 @@ def builtin(
         ConfigError: no such kind, no base URL, or one that is not plain http(s); a key no header can hold.
     """
     host = kind if isinstance(kind, Host) else _known(kind)
+    own_headers = {n.lower(): v for n, v in {**host.headers, **headers}.items()}
+    if host.build is not None:
+        setup = Setup(
+            name=name,
+            kind=kind if isinstance(kind, str) else name,
+            key=Secret(key) if isinstance(key, str) and key else (key or None),
+            base_url=base_url,
+            cloud=cloud,
+            transport=transport,
+            timeouts=timeouts,
+            headers=own_headers,
+            profiles=_filled(profiles, host.profile),
+            clock=clock,
+            owns_transport=owns_transport,
+        )
+        return host.build(setup)
     address = base_url or host.base_url
     if address is None:
         raise ConfigError(f"provider {name!r} of kind {kind!r} needs a base_url")
     base = _checked_url(address, name)
-    codec, url, count_url = _dialect(host, base)
+    codec, url, counting = _dialect(host, base)
     return HTTPProvider(
         name=name,
         codec=codec,
@@ -155,10 +177,10 @@ def builtin(
         transport=transport,
         auth=_auth(host, key),
         rules=host.rules,
-        headers={n.lower(): v for n, v in {**host.headers, **headers}.items()},
+        headers=own_headers,
         default_headers=_ANTHROPIC_DEFAULTS if host.format is _MESSAGES else {},
         timeouts=timeouts,
-        count_url=count_url,
+        counting=counting,
         profiles=_filled(profiles, host.profile),
         clock=clock,
         owns_transport=owns_transport,
@@ -189,8 +211,8 @@ def _checked_url(address: str, name: str) -> SplitResult:
     return base
 
 
-def _dialect(host: Host, base: SplitResult) -> tuple[Codec, str, str | None]:
-    """The codec, the address requests go to, and the one that counts tokens."""
+def _dialect(host: Host, base: SplitResult) -> tuple[Codec, str, Counting | None]:
+    """The codec, the address requests go to, and how tokens are counted."""
     path = base.path.rstrip("/")
     match host.format:
         case WireFormat.OPENAI_CHAT:
@@ -202,8 +224,9 @@ def _dialect(host: Host, base: SplitResult) -> tuple[Codec, str, str | None]:
         case WireFormat.ANTHROPIC_MESSAGES:
             if not path.endswith("/v1/messages"):
                 path = f"{path.removesuffix('/v1')}/v1/messages"
-            count = urlunsplit(base._replace(path=f"{path}/count_tokens"))
-            return AnthropicCodec(), urlunsplit(base._replace(path=path)), count
+            count = FixedEndpoint(urlunsplit(base._replace(path=f"{path}/count_tokens")))
+            counting = Counting(count, BodyRules(leave_out=_NOT_COUNTED))
+            return AnthropicCodec(), urlunsplit(base._replace(path=path)), counting
         case _:
             raise ConfigError(f"no codec speaks {host.format}")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NoReturn
 
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from lynkr.errors import UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamWireError
 from lynkr.model import Event, Json, Loss, WireFormat
@@ -31,6 +31,7 @@ from lynkr.providers.base import (
     DEFAULT_TIMEOUTS,
     Auth,
     Endpoint,
+    Framing,
     HTTPRequest,
     RefreshingAuth,
     Timeouts,
@@ -62,19 +63,30 @@ _BETA: Final = "anthropic-beta"
 # Response headers that mean something to the client beyond this hop.
 _PASSED_ON: Final = (
     "request-id", "x-request-id", "anthropic-", "x-ratelimit-", "retry-after", "x-should-retry", "openai-",
-    "x-generation-id",
+    "x-generation-id", "x-amzn-",
 )  # fmt: skip
-# Fields of a Messages body that count_tokens does not know and refuses: MessageCreateParams less
-# MessageCountTokensParams in anthropic 2.12, beta ones included, and sampling (read 2026-11).
-_NOT_COUNTED: Final = frozenset({
-    "container", "diagnostics", "fallback_credit_token", "fallbacks", "inference_geo", "max_tokens",
-    "metadata", "output_format", "service_tier", "stop_sequences", "stream", "temperature", "thread",
-    "top_k", "top_p",
-})  # fmt: skip
+
+
+@frozen
+class Counting:
+    """How a host counts a request's input tokens: by its body, at another address.
+
+    *rules* change the body as for answering it, *wrap* puts its JSON into what
+    the address wants, *answer* is the field the count comes in.
+    """
+
+    endpoint: Endpoint
+    rules: BodyRules = PLAIN_BODIES
+    wrap: Callable[[bytes], bytes] = bytes
+    answer: str = "input_tokens"
 
 
 def _no_profile(_: Target) -> Profile:
     return UNKNOWN_PROFILE
+
+
+def _refreshing(provider: "HTTPProvider") -> RefreshingAuth | None:
+    return provider.auth if isinstance(provider.auth, RefreshingAuth) else None
 
 
 @frozen
@@ -92,8 +104,9 @@ class HTTPProvider:
     """Sends a call's one attempt to its target; see `lynkr.providers.base.Provider`.
 
     *headers* (lower case) go with every request and win over the client's,
-    *default_headers* lose to them.  *count_url* is where the host counts
-    tokens, None where it does not.  *profiles* tells what a target can do.
+    *default_headers* lose to them.  *framing* is what the host wraps its
+    streams in, None if nothing.  *counting* is None where the host does not
+    count tokens.  *profiles* tells what a target can do.
     *clock* is monotonic, in seconds, the same one `Call.deadline` is in.  The
     transport may be shared: whoever made it closes it, unless *owns_transport*.
     """
@@ -107,27 +120,29 @@ class HTTPProvider:
     headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
     default_headers: Mapping[str, str] = field(factory=dict[str, str], repr=False)
     timeouts: Timeouts = DEFAULT_TIMEOUTS
-    count_url: str | None = None
+    framing: Framing | None = None
+    counting: Counting | None = None
     profiles: Callable[[Target], Profile] = field(default=_no_profile, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     owns_transport: bool = False
-    _refreshing: RefreshingAuth | None = field(init=False, repr=False, eq=False)
-
-    @_refreshing.default
-    def _(self) -> RefreshingAuth | None:
-        return self.auth if isinstance(self.auth, RefreshingAuth) else None
+    _refreshing: RefreshingAuth | None = field(
+        # Asked once: a check against a protocol is not cheap.
+        default=Factory(_refreshing, takes_self=True),
+        init=False,
+        repr=False,
+        eq=False,
+    )
 
     def profile(self, model: str, /) -> Profile:
         return self.profiles(Target(self.name, model))
 
     async def send(self, call: Call, /) -> Reply:
         """See `lynkr.providers.base.Provider.send`."""
-        outgoing = self._outgoing(call)
+        outgoing = self._outgoing(call, self.rules)
         target = str(call.target)
+        url = self._url(self.endpoint, call, stream=call.request.stream)
         await self._refresh_credentials()
-        request = self._request(
-            call, self.endpoint.url(call.target.model, stream=call.request.stream), outgoing
-        )
+        request = self._request(call, url, outgoing)
         connection = Connection(self.transport.send(request), target)
         try:
             await connection.open()
@@ -144,11 +159,14 @@ class HTTPProvider:
         Raises:
             UpstreamError, UpstreamWireError: as `send`.
         """
-        if self.count_url is None:
+        counting = self.counting
+        if counting is None:
             return None
         target = str(call.target)
+        outgoing = self._outgoing(evolve(call, request=evolve(call.request, stream=False)), counting.rules)
+        url = self._url(counting.endpoint, call, stream=False)
         await self._refresh_credentials()
-        request = self._request(call, self.count_url, self._to_count(call))
+        request = self._request(call, url, evolve(outgoing, body=counting.wrap(outgoing.body)))
         connection = Connection(self.transport.send(request), target)
         try:
             await connection.open()
@@ -156,7 +174,7 @@ class HTTPProvider:
                 return None  # a compatible host that does not have it
             if not 200 <= connection.status < 300:
                 await self._refuse(connection)
-            counted = _parse_object(await connection.read(MAX_ERROR_BYTES), target).get("input_tokens")
+            counted = _parse_object(await connection.read(MAX_ERROR_BYTES), target).get(counting.answer)
         finally:
             await connection.aclose()
         if type(counted) is not int:
@@ -173,23 +191,23 @@ class HTTPProvider:
 
     # ------------------------------------------------------------------ the request
 
-    def _outgoing(self, call: Call) -> _Outgoing:
-        model = call.target.model
-        raw = self._own_dialect(call)
-        if raw is not None and not self.rules.refuses(raw.value, model):
-            return _Outgoing(_with_model(raw, model), self._headers(call, {}), passes=True)
-        encoded = self.codec.encode_request(evolve(call.request, model=model))
-        body = dump(self.rules.apply(encoded.body, model))
-        return _Outgoing(body, self._headers(call, encoded.headers), passes=False, losses=encoded.losses)
+    def _url(self, endpoint: Endpoint, call: Call, *, stream: bool) -> str:
+        try:
+            return endpoint.url(call.target.model, stream=stream)
+        except ValueError as error:
+            target = str(call.target)
+            raise UpstreamRefused(f"{target}: {error}", target=target, status=404) from error
 
-    def _to_count(self, call: Call) -> _Outgoing:
+    def _outgoing(self, call: Call, rules: BodyRules) -> _Outgoing:
         model = call.target.model
         raw = self._own_dialect(call)
-        if raw is not None and _NOT_COUNTED.isdisjoint(raw.value):
-            return _Outgoing(_with_model(raw, model), self._headers(call, {}), passes=True)
+        if raw is not None and not rules.refuses(raw.value, model):
+            headers = self._headers(call, {})
+            return _Outgoing(rules.splice(raw, model, _moved_betas(headers, rules)), headers, passes=True)
         encoded = self.codec.encode_request(evolve(call.request, model=model))
-        body = {name: value for name, value in encoded.body.items() if name not in _NOT_COUNTED}
-        return _Outgoing(dump(body), self._headers(call, encoded.headers), passes=False)
+        headers = self._headers(call, encoded.headers)
+        body = dump(rules.apply(encoded.body, model, _moved_betas(headers, rules)))
+        return _Outgoing(body, headers, passes=False, losses=encoded.losses)
 
     def _own_dialect(self, call: Call) -> JsonBody | None:
         """The client's body, if it is in this provider's dialect."""
@@ -199,7 +217,7 @@ class HTTPProvider:
     def _headers(self, call: Call, encoded: Mapping[str, str]) -> dict[str, str]:
         """Ours, the client's end-to-end ones, and those that belong to fields of the body."""
         headers = {
-            "accept": self.codec.stream_media_type if call.request.stream else "application/json",
+            "accept": self._stream_media_type if call.request.stream else "application/json",
             "content-type": "application/json",
             "user-agent": "lynkr",
             **self.default_headers,
@@ -215,10 +233,12 @@ class HTTPProvider:
         headers.update(encoded)
         headers.update(self.headers)
         if len(betas) > 1:
-            headers[_BETA] = ",".join(
-                dict.fromkeys(beta.strip() for text in betas for beta in text.split(","))
-            )
+            headers[_BETA] = ",".join(_split_betas(",".join(betas)))
         return headers
+
+    @property
+    def _stream_media_type(self) -> str:
+        return self.codec.stream_media_type if self.framing is None else self.framing.media_type
 
     def _request(self, call: Call, url: str, outgoing: _Outgoing) -> HTTPRequest:
         timeouts = self.timeouts
@@ -235,13 +255,15 @@ class HTTPProvider:
 
     async def _reply(self, call: Call, outgoing: _Outgoing, connection: Connection) -> Reply:
         media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
-        is_stream = media_type == self.codec.stream_media_type or (
+        is_stream = media_type in (self.codec.stream_media_type, self._stream_media_type) or (
             # Some servers mislabel their streams; a JSON object is never one.
             call.request.stream and media_type != "application/json"
         )
         # Bytes of the other shape than the client asked for are of no use to it.
         passes = outgoing.passes and is_stream == call.request.stream
         if is_stream:
+            if self.framing is not None and media_type != self.codec.stream_media_type:
+                connection.unwrap(self.framing.unwrapper())
             return await self._streamed(call, outgoing, connection, passes=passes)
         return await self._whole(call, outgoing, connection, passes=passes)
 
@@ -251,6 +273,8 @@ class HTTPProvider:
         tally = Tally()
         reading = Reading(connection.target, tally, self.codec.event_decoder(), self.clock, call.observer)
         reply = _reply_head(call, connection, tally)
+        if self.framing is not None:
+            reply = evolve(reply, content_type=self.codec.stream_media_type)
         if passes:
             raw = PassedBytes(connection, reading, tally)
             await raw.prime()
@@ -327,9 +351,15 @@ def _reply_head(call: Call, connection: Connection, tally: Tally) -> Reply:
     )
 
 
-def _with_model(body: JsonBody, model: str) -> bytes:
-    """The client's text with its model replaced; its very bytes when that is the model already."""
-    return body.text.encode() if body.value.get("model") == model else body.splice("model", model)
+def _split_betas(text: str) -> list[str]:
+    return list(dict.fromkeys(beta.strip() for beta in text.split(",") if beta.strip()))
+
+
+def _moved_betas(headers: dict[str, str], rules: BodyRules) -> list[str]:
+    """The betas to go into the body, which leave *headers*; none where the host reads the header."""
+    if rules.betas_field is None:
+        return []
+    return _split_betas(headers.pop(_BETA, ""))
 
 
 def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:

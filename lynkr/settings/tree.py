@@ -16,6 +16,7 @@ from attrs import Attribute, evolve, field, frozen
 from lynkr.pricing.price import Price
 from lynkr.providers.base import Timeouts
 from lynkr.providers.builtin import HOSTS
+from lynkr.providers.setup import Cloud
 from lynkr.routing.decision import Profile, Target, Tier
 from lynkr.secret import Secret
 from lynkr.settings.problems import BadValueError, did_you_mean
@@ -75,7 +76,8 @@ class ProviderSettings:
     *local* says that the host belongs to the owner's own machine or network:
     it costs nothing and clear text is expected.  So it is taken to be at a
     loopback address; set it to false where a loopback proxy forwards to a host
-    that charges.
+    that charges.  *region*, *project*, *api_version* and *profile* are for the
+    clouds: see `lynkr.providers.Cloud`.
     """
 
     kind: str = field(validator=_kind)
@@ -85,6 +87,16 @@ class ProviderSettings:
     headers: Mapping[str, str] = field(factory=_empty, repr=False)
     local: bool = False
     timeouts: Timeouts = _TIMEOUTS
+    region: str | None = None
+    project: str | None = None
+    api_version: str | None = None
+    profile: str | None = None
+
+    @property
+    def cloud(self) -> Cloud:
+        return Cloud(
+            region=self.region, project=self.project, api_version=self.api_version, profile=self.profile
+        )
 
 
 @frozen

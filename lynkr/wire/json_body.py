@@ -6,7 +6,7 @@ every other character kept: key order, number spelling, white space, escapes.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Self, TypeAlias, cast
 
 from attrs import field, frozen
@@ -59,6 +59,27 @@ class JsonBody:
         brace = self.text.index("{") + 1
         comma = "," if self.spans else ""
         return f"{self.text[:brace]}{json.dumps(name)}:{replacement}{comma}{self.text[brace:]}".encode()
+
+    def edit(self, put: Mapping[str, Json], drop: Collection[str] = ()) -> bytes:
+        """The text with the top-level fields of *put* set and those of *drop* gone.
+
+        A field that is there is replaced where it stands, a new one goes to
+        the front; a field in both is set.  Every other member keeps its text.
+        """
+        begin = at = self.text.index("{") + 1
+        added = [f"{json.dumps(name)}:{json_text(put[name])}" for name in put if name not in self.spans]
+        written = [",".join(added)] if added else []
+        for name, (start, end) in self.spans.items():
+            # From the last member's end: white space and, but for the first member, a comma; then the name.
+            lead, is_first, at = self.text[at:start], at == begin, end
+            if name in drop and name not in put:
+                continue
+            if is_first and written:
+                lead = f",{lead}"
+            elif not is_first and not written:
+                lead = lead.partition(",")[2]
+            written += (lead, json_text(put[name]) if name in put else self.text[start:end])
+        return f"{self.text[:begin]}{''.join(written)}{self.text[at:]}".encode()
 
 
 def _parse_float(text: str) -> float:

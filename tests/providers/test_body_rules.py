@@ -1,9 +1,12 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lynkr.providers.body_rules import CHAT_BODIES, PLAIN_BODIES, BodyRules
 from lynkr.providers.builtin import HOSTS
+from lynkr.wire.json_body import parse_body
 
 OPENAI = HOSTS["openai"].rules
 BODIES = st.dictionaries(
@@ -60,3 +63,38 @@ def test_a_whole_answer_is_not_asked_for_what_it_has_anyway(body):
 
 def test_a_host_without_the_option_is_one_value_away():
     assert BodyRules(stream_usage=False).apply({"stream": True}, "m") == {"stream": True}
+
+
+CLOUD = BodyRules(
+    leave_out=frozenset({"model", "odd"}), fixed={"version": "2023"}, betas_field="anthropic_beta"
+)
+BETAS = st.lists(st.sampled_from(["a-1", "b-2", "c-3"]), max_size=4)
+CLOUD_BODIES = st.dictionaries(
+    st.sampled_from(["model", "stream", "odd", "version", "anthropic_beta"]), st.none() | st.text() | BETAS
+)
+
+
+@given(CLOUD_BODIES | BODIES, st.text(), BETAS, st.sampled_from([CLOUD, PLAIN_BODIES]))
+def test_splicing_a_body_means_what_applying_the_rules_to_it_means(body, model, betas, rules):
+    spliced = json.loads(rules.splice(parse_body(json.dumps(body).encode()), model, betas))
+    named = body if "model" in rules.leave_out else {**body, "model": model}
+    assert spliced == rules.apply(named, model, betas)
+
+
+@given(CLOUD_BODIES, st.text(), BETAS)
+def test_a_hosts_own_fields_are_in_every_body_and_the_left_out_in_none(body, model, betas):
+    changed = CLOUD.apply(body, model, betas)
+    assert changed["version"] == "2023"
+    assert not {"model", "odd"} & set(changed)
+    assert set(betas) <= set(changed.get("anthropic_beta") or ())
+    assert CLOUD.apply(changed, model, betas) is changed
+
+
+def test_betas_of_the_body_come_first_and_none_comes_twice():
+    body = {"anthropic_beta": ["b-2", "own"]}
+    assert CLOUD.apply(body, "m", ["a-1", "b-2"])["anthropic_beta"] == ["b-2", "own", "a-1"]
+
+
+@pytest.mark.parametrize("text", ['{ "model" : "m" , "a":1e2}', '{"model":"m"}'])
+def test_a_body_that_is_right_already_keeps_its_bytes(text):
+    assert PLAIN_BODIES.splice(parse_body(text.encode()), "m") == text.encode()

@@ -21,8 +21,9 @@ from lynkr.model.fold import fold
 from lynkr.providers.aiohttp_transport import AiohttpTransport
 from lynkr.providers.auth import Bearer
 from lynkr.providers.base import Timeouts
-from lynkr.providers.builtin import FixedEndpoint
-from lynkr.providers.http_provider import HTTPProvider
+from lynkr.providers.body_rules import BodyRules
+from lynkr.providers.endpoints import FixedEndpoint, ModelEndpoint
+from lynkr.providers.http_provider import Counting, HTTPProvider
 from lynkr.providers.httpx_transport import HttpxTransport
 from lynkr.routing.decision import Target
 from lynkr.service import Call, RawBody
@@ -67,7 +68,7 @@ async def provide(seam, anyio_backend):
         provider = HTTPProvider(
             name="tiny",
             codec=TinyCodec(),
-            endpoint=FixedEndpoint(server.url + "/tiny"),
+            endpoint=fields.pop("endpoint", None) or FixedEndpoint(server.url + "/tiny"),
             transport=seam[1](),
             owns_transport=True,
             **fields,
@@ -89,9 +90,9 @@ def call(*, stream=True, **fields):
     return Call(request(stream=stream), BIG, **fields)
 
 
-def streaming(*chunks, then=None, extra=""):
+def streaming(*chunks, then=None, extra="", content_type="text/event-stream"):
     async def handler(peer, received):
-        await peer.begin_stream(extra=extra)
+        await peer.begin_stream(content_type, extra)
         for chunk in chunks:
             await peer.chunk(chunk)
         if then is None:
@@ -735,7 +736,8 @@ async def test_refused_requests_share_one_connection(provide):
 
 async def test_a_host_that_counts_tokens_is_asked(provide):
     async with serving(answering(b'{"input_tokens": 42}')) as server:
-        provider = provide(server, count_url=server.url + "/count")
+        rules = BodyRules(leave_out=frozenset({"stream"}))
+        provider = provide(server, counting=Counting(FixedEndpoint(server.url + "/count"), rules))
         assert await provider.count_tokens(raw_call(stream=False)) == 42
         assert await provider.count_tokens(raw_call(stream=True)) == 42
         assert await provider.count_tokens(call()) == 42
@@ -750,13 +752,136 @@ async def test_a_host_that_does_not_count_tokens_is_not_asked(provide):
     async with serving(answering(b"{}", status="404 Not Found")) as server:
         assert await provide(server).count_tokens(call()) is None
         assert server.requests == []
-        assert await provide(server, count_url=server.url).count_tokens(call()) is None
+        counting = Counting(FixedEndpoint(server.url))
+        assert await provide(server, counting=counting).count_tokens(call()) is None
 
 
 async def test_a_failed_count_is_an_exception(provide):
     async with serving(answering(b'{"input_tokens": "many"}')) as server:
         with pytest.raises(UpstreamWireError, match="tiny:big-1"):
-            await provide(server, count_url=server.url).count_tokens(call())
+            await provide(server, counting=Counting(FixedEndpoint(server.url))).count_tokens(call())
     async with serving(answering(b"{}", status="529 Overloaded")) as server:
         with pytest.raises(UpstreamBusy):
-            await provide(server, count_url=server.url).count_tokens(call())
+            await provide(server, counting=Counting(FixedEndpoint(server.url))).count_tokens(call())
+
+
+# ---------------------------------------------------------------- hosts with their own bodies and addresses
+
+CLOUD = BodyRules(
+    leave_out=frozenset({"model", "stream"}), fixed={"version": "cloud-1"}, betas_field="anthropic_beta"
+)
+AT_MODEL = "/model/{model}/whole", "/model/{model}/streamed"
+
+
+def at_model(server):
+    return ModelEndpoint(server.url + AT_MODEL[0], server.url + AT_MODEL[1])
+
+
+async def test_a_model_in_the_path_leaves_the_body_and_the_rest_of_it_is_kept(provide):
+    async with serving(streaming(*STREAM)) as server:
+        provider = provide(server, rules=CLOUD, endpoint=at_model(server))
+        await all_bytes(await provider.send(raw_call(headers={"anthropic-beta": "a-1, b-2"})))
+        await all_events(await provider.send(call(stream=True)))
+    own, translated = server.requests
+    assert own.line == translated.line == "POST /model/big-1/streamed HTTP/1.1"
+    assert own.body == (b'{"version":"cloud-1","anthropic_beta":["a-1","b-2"],"n":1e2 , "x":"\\u00e9" }')
+    assert "anthropic-beta" not in own.headers
+    assert json.loads(translated.body) == {"prompt": "hi", "version": "cloud-1"}
+
+
+async def test_a_whole_answer_comes_from_the_other_address(provide):
+    async with serving(answering(WHOLE)) as server:
+        provider = provide(server, rules=CLOUD, endpoint=at_model(server))
+        await all_bytes(await provider.send(raw_call(stream=False)))
+    assert server.requests[0].line == "POST /model/big-1/whole HTTP/1.1"
+    assert server.requests[0].body == b'{"version":"cloud-1","z":0.10}'
+
+
+async def test_a_model_no_path_can_name_is_refused_unsent(provide):
+    async with serving(answering(WHOLE)) as server:
+        provider = provide(server, endpoint=at_model(server))
+        with pytest.raises(UpstreamRefused, match="path") as caught:
+            await provider.send(Call(request(stream=True), Target("tiny", "..")))
+    assert (caught.value.target, caught.value.status) == ("tiny:..", 404)
+    assert server.requests == []
+
+
+class Doubled:
+    """A framing for tests: every byte twice; a pair that differs is a fault."""
+
+    media_type = "application/x-doubled"
+
+    def unwrapper(self):
+        return Halving()
+
+
+class Halving:
+    def __init__(self):
+        self._rest, self._fault = b"", False
+
+    def feed(self, data, /):
+        if self._fault:
+            raise UpstreamWireError("not doubled")
+        data = self._rest + data
+        self._rest = data[len(data) & ~1 :]
+        pairs = [data[at : at + 2] for at in range(0, len(data) & ~1, 2)]
+        good = next((at for at, pair in enumerate(pairs) if pair[0] != pair[1]), len(pairs))
+        self._fault = good < len(pairs)
+        if self._fault and not good:
+            raise UpstreamWireError("not doubled")
+        return b"".join(pair[:1] for pair in pairs[:good])
+
+    def close(self):
+        if self._rest or self._fault:
+            raise UpstreamWireError("not doubled to the end")
+        return b""
+
+
+def doubled(*pieces):
+    return [bytes(byte for byte in piece for _ in (0, 1)) for piece in pieces]
+
+
+def wrapped(*pieces):
+    return streaming(*pieces, content_type=Doubled.media_type)
+
+
+@pytest.mark.parametrize("size", [1, 3, 10_000])
+async def test_a_wrapping_around_the_stream_is_taken_off_on_both_paths(provide, size):
+    whole = b"".join(doubled(*STREAM))
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    async with serving(wrapped(*pieces)) as server:
+        provider = provide(server, framing=Doubled())
+        reply = await provider.send(raw_call())
+        assert await all_bytes(reply) == b"".join(STREAM)
+        assert reply.content_type == TinyCodec().stream_media_type
+        assert reply.tally.complete
+        translated = await provider.send(call(stream=True))
+        events = await all_events(translated)
+    assert isinstance(events[-1], Finish)
+    assert server.requests[0].headers["accept"] == Doubled.media_type
+
+
+@pytest.mark.parametrize("raw", [True, False])
+async def test_a_broken_wrapping_ends_the_stream_with_a_fault_that_names_the_target(provide, raw):
+    pieces = doubled(START, HELLO)
+    async with serving(wrapped(*pieces, b"!?")) as server:
+        reply = await provide(server, framing=Doubled()).send(raw_call() if raw else call(stream=True))
+        items, error = await drained(reply)
+    assert items
+    assert isinstance(error, UpstreamWireError)
+    assert str(error).startswith("tiny:big-1: not doubled")
+    assert not reply.tally.complete
+
+
+async def test_a_stream_cut_inside_the_wrapping_is_a_fault(provide):
+    pieces = doubled(START, HELLO)
+    async with serving(wrapped(*pieces, b"!")) as server:
+        reply = await provide(server, framing=Doubled()).send(raw_call())
+        with pytest.raises(UpstreamWireError, match="tiny:big-1"):
+            await all_bytes(reply)
+
+
+async def test_a_host_that_left_its_wrapping_out_is_understood(provide):
+    async with serving(streaming(*STREAM)) as server:
+        reply = await provide(server, framing=Doubled()).send(raw_call())
+        assert await all_bytes(reply) == b"".join(STREAM)

@@ -82,6 +82,16 @@ async def test_a_request_arrives_as_it_was_given(transport):
     assert not {"user-agent", "accept", "cookie", "transfer-encoding"} & set(request.headers)
 
 
+@pytest.mark.parametrize("path", ["/model/a.b-v1%3A0/converse", "/m/%40x%2Fy", "/a:b/@c", "/x?q=%3A+%20"])
+async def test_an_address_is_requested_in_the_very_spelling_it_was_given(transport, path):
+    async def handler(peer, request):
+        await peer.answer(b"{}")
+
+    async with serving(handler) as server:
+        await fetch(transport, post(server.url + path, b"{}"))
+    assert server.requests[0].line == f"POST {path} HTTP/1.1"
+
+
 async def test_a_request_without_body_is_sent(transport):
     async def handler(peer, request):
         await peer.answer(b"{}")

@@ -84,6 +84,31 @@ def test_splicing_a_value_over_itself_gives_the_very_same_bytes(body):
         assert text[start:end] == fields[name]
 
 
+@given(written_bodies(), st.dictionaries(texts(max_size=3), json_values(), max_size=3), st.data())
+@example(('{"a":1 , "model" :2\n,"b":3 }', {"a": "1", "model": "2", "b": "3"}), {}, None)
+def test_an_edit_sets_and_drops_fields_and_the_others_keep_their_text(body, put, data):
+    text, fields = body
+    names = st.sampled_from(sorted(fields)) if fields else st.just("model")
+    drop = data.draw(st.sets(names | texts(max_size=3))) if data else {"a"}
+    if data:
+        put |= data.draw(st.dictionaries(names, json_values(), max_size=2))
+    before = parse_body(text.encode())
+    after = parse_body(before.edit(put, drop))
+    kept = {name: value for name, value in before.value.items() if name not in drop or name in put}
+    assert json.dumps(dict(after.value), sort_keys=True) == json.dumps({**kept, **put}, sort_keys=True)
+    for name in kept:
+        if name not in put:
+            assert after.text[slice(*after.spans[name])] == fields[name]
+    order = [name for name in before.value if name in after.value]
+    assert list(after.value) == [name for name in put if name not in before.value] + order
+
+
+@given(written_bodies(), st.sets(texts(max_size=3)))
+def test_an_edit_that_changes_nothing_gives_the_very_same_bytes(body, names):
+    text, fields = body
+    assert parse_body(text.encode()).edit({}, names - set(fields)) == text.encode()
+
+
 @given(written_bodies())
 def test_a_body_is_read_as_the_standard_library_reads_it(body):
     text, _ = body

@@ -33,7 +33,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every test with branch coverage; ``-- --deep`` runs Hypothesis deep, other words go to pytest."""
     _install(session, "dev", "demo")
-    words = [word for word in session.posargs if word != "--deep"]
+    words = ["--hypothesis-profile=deep" if word == "--deep" else word for word in session.posargs]
     # Tests import each other's helpers as `tests.*`, and lynkr from the installed wheel: so not the
     # checkout but a folder that holds `tests` alone is on the path.
     path = Path(session.create_tmp()) / "path"
@@ -41,8 +41,6 @@ def tests(session: nox.Session) -> None:
     if not (path / "tests").exists():
         (path / "tests").symlink_to(Path("tests").resolve(), target_is_directory=True)
     env = {"PYTHONPATH": str(path), "COVERAGE_PROCESS_START": str(Path("pyproject.toml").resolve())}
-    if "--deep" in session.posargs:
-        env["HYPOTHESIS_PROFILE"] = "deep"
     session.run("coverage", "erase")
     # The script, not ``-m pytest``, for the same reason.
     pytest = str(Path(session.bin) / "pytest")

@@ -7,8 +7,8 @@ import pytest
 
 import lynkr
 
-pytestmark = pytest.mark.usefixtures("bare_environment")
-HEAVY = ("httpx", "aiohttp", "anyio", "asyncio", "ssl", "socket", "sqlite3", "cattrs", "tenacity", "hypothesis")
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
+HEAVY = ("httpx", "aiohttp", "anyio", "asyncio", "ssl", "socket", "sqlite3", "cattrs", "tenacity")
 
 # Counts what the interpreter's own start-up and attrs do, then what `import lynkr` adds.
 PROBE = """
@@ -54,7 +54,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_the_pure_core_loads_no_io_either() -> None:
-    core = "import lynkr.pricing, lynkr.resilience, lynkr.routing, lynkr.wire.anthropic, lynkr.wire.openai_chat"
+    core = (
+        "import lynkr.pricing, lynkr.resilience, lynkr.routing, lynkr.wire.anthropic, lynkr.wire.openai_chat"
+    )
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; {core}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"],
         capture_output=True,

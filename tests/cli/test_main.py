@@ -78,7 +78,7 @@ def test_a_reader_that_leaves_early_is_no_traceback():
     assert ran.stderr == ""
 
 
-@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.usefixtures("unmeasured_children")
 def test_help_loads_neither_cattrs_nor_a_network_client():
     probe = (
         "import sys; from lynkr.cli import main\n"

@@ -406,7 +406,7 @@ def test_bounds_below_one_are_refused(bad: dict[str, int]) -> None:
         Recorder(MemoryStore(), **bad)  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.usefixtures("unmeasured_children")
 def test_importing_telemetry_loads_neither_sqlite_nor_an_event_loop() -> None:
     program = """
         import sys

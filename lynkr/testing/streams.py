@@ -4,6 +4,7 @@ Needs the extra ``testing``.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from attrs import evolve
 from hypothesis import strategies as st
@@ -29,6 +30,9 @@ from lynkr.testing.values import responses
 
 __all__ = ["chunkings", "event_streams"]
 
+# Dialects in which a call's arguments are an object: none and an empty one are the same.
+_ARGUMENTS_ARE_OBJECTS: Final = frozenset({WireFormat.OLLAMA_CHAT, WireFormat.GEMINI})
+
 
 @st.composite
 def event_streams(
@@ -40,7 +44,8 @@ def event_streams(
     With *large*, some arguments have up to a megabyte.
     """
     response = draw(responses(format))
-    lanes = [draw(_lanes(part, large=large)) for part in response.parts]
+    may_be_empty = format not in _ARGUMENTS_ARE_OBJECTS
+    lanes = [draw(_lanes(part, large=large, may_be_empty=may_be_empty)) for part in response.parts]
     order = [number for number, lane in enumerate(lanes) for _ in lane]
     if draw(st.booleans()):
         order = draw(st.permutations(order))
@@ -63,7 +68,7 @@ def _interleaved(lanes: list[tuple[Event, ...]], order: list[int]) -> Iterator[E
 
 
 @st.composite
-def _lanes(draw: DrawFn, part: Part, *, large: bool) -> tuple[Event, ...]:
+def _lanes(draw: DrawFn, part: Part, *, large: bool, may_be_empty: bool) -> tuple[Event, ...]:
     """One part as events of index 0."""
     match part:
         case Text(text=text):
@@ -71,7 +76,7 @@ def _lanes(draw: DrawFn, part: Part, *, large: bool) -> tuple[Event, ...]:
         case Reasoning(text=text) if not part.redacted:
             begin = evolve(part, text="", seal=None)
         case ToolCall(arguments=text):
-            if draw(st.integers(0, 4)) == 0:
+            if (large or may_be_empty) and draw(st.integers(0, 4)) == 0:
                 text = draw(large_argument_texts()) if large else ""
             begin = evolve(part, arguments="")
         case _:

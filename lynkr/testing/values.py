@@ -41,6 +41,7 @@ from lynkr.model import (
     Usage,
     WireFormat,
 )
+from lynkr.testing.ollama_values import ollama_requests, ollama_responses
 from lynkr.testing.primitives import (
     argument_texts,
     base64_texts,
@@ -381,6 +382,8 @@ def _output_formats(format: WireFormat | None) -> SearchStrategy[OutputFormat]:
 @st.composite
 def requests(draw: DrawFn, format: WireFormat | None = None) -> Request:
     """Whole requests."""
+    if format is WireFormat.OLLAMA_CHAT:
+        return draw(ollama_requests())
     tools = draw(_tool_lists(format))
     choice = draw(_tool_choices(format, tools))
     # Anthropic says "no parallel calls" inside tool_choice.
@@ -434,6 +437,8 @@ def usages(draw: DrawFn, format: WireFormat | None = None) -> Usage:
 @st.composite
 def responses(draw: DrawFn, format: WireFormat | None = None) -> Response:
     """Whole answers."""
+    if format is WireFormat.OLLAMA_CHAT:
+        return draw(ollama_responses())
     ids = draw(st.lists(identifiers("call_"), max_size=3, unique=True))
     calls = tuple(draw(tool_calls(format, ids=st.just(call_id))) for call_id in ids)
     answer = draw(_answers(format, calls))

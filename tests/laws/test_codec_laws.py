@@ -18,9 +18,14 @@ from lynkr.testing.laws import (
 from lynkr.testing.strategies import request_bodies, requests, response_bodies, responses
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.json_body import dump, parse_body
+from lynkr.wire.ollama import OllamaChatCodec
 from lynkr.wire.openai_chat import OpenAIChatCodec
+from lynkr.wire.openai_responses import OpenAIResponsesCodec
 
-CODECS = {codec.format: codec for codec in (AnthropicCodec(), OpenAIChatCodec())}
+CODECS = {
+    codec.format: codec
+    for codec in (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec(), OllamaChatCodec())
+}
 each_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=[name.value for name in CODECS])
 each_pair = pytest.mark.parametrize(
     ("origin", "codec"),
@@ -99,4 +104,9 @@ def test_what_reached_the_other_dialect_stays_there_whole(origin, codec, data):
 
 
 def test_every_dialect_with_a_codec_is_under_the_laws():
-    assert set(CODECS) == {WireFormat.ANTHROPIC_MESSAGES, WireFormat.OPENAI_CHAT}
+    assert set(CODECS) == {
+        WireFormat.ANTHROPIC_MESSAGES,
+        WireFormat.OPENAI_CHAT,
+        WireFormat.OPENAI_RESPONSES,
+        WireFormat.OLLAMA_CHAT,
+    }

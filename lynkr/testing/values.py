@@ -41,6 +41,7 @@ from lynkr.model import (
     Usage,
     WireFormat,
 )
+from lynkr.testing.gemini_values import gemini_requests, gemini_responses
 from lynkr.testing.ollama_values import ollama_requests, ollama_responses
 from lynkr.testing.primitives import (
     argument_texts,
@@ -384,6 +385,8 @@ def requests(draw: DrawFn, format: WireFormat | None = None) -> Request:
     """Whole requests."""
     if format is WireFormat.OLLAMA_CHAT:
         return draw(ollama_requests())
+    if format is WireFormat.GEMINI:
+        return draw(gemini_requests())
     tools = draw(_tool_lists(format))
     choice = draw(_tool_choices(format, tools))
     # Anthropic says "no parallel calls" inside tool_choice.
@@ -439,6 +442,8 @@ def responses(draw: DrawFn, format: WireFormat | None = None) -> Response:
     """Whole answers."""
     if format is WireFormat.OLLAMA_CHAT:
         return draw(ollama_responses())
+    if format is WireFormat.GEMINI:
+        return draw(gemini_responses())
     ids = draw(st.lists(identifiers("call_"), max_size=3, unique=True))
     calls = tuple(draw(tool_calls(format, ids=st.just(call_id))) for call_id in ids)
     answer = draw(_answers(format, calls))

@@ -17,6 +17,7 @@ from lynkr.testing.laws import (
 )
 from lynkr.testing.strategies import request_bodies, requests, response_bodies, responses
 from lynkr.wire.anthropic import AnthropicCodec
+from lynkr.wire.gemini import GeminiCodec
 from lynkr.wire.json_body import dump, parse_body
 from lynkr.wire.ollama import OllamaChatCodec
 from lynkr.wire.openai_chat import OpenAIChatCodec
@@ -24,7 +25,13 @@ from lynkr.wire.openai_responses import OpenAIResponsesCodec
 
 CODECS = {
     codec.format: codec
-    for codec in (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec(), OllamaChatCodec())
+    for codec in (
+        AnthropicCodec(),
+        OpenAIChatCodec(),
+        OpenAIResponsesCodec(),
+        OllamaChatCodec(),
+        GeminiCodec(),
+    )
 }
 each_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=[name.value for name in CODECS])
 each_pair = pytest.mark.parametrize(
@@ -109,4 +116,5 @@ def test_every_dialect_with_a_codec_is_under_the_laws():
         WireFormat.OPENAI_CHAT,
         WireFormat.OPENAI_RESPONSES,
         WireFormat.OLLAMA_CHAT,
+        WireFormat.GEMINI,
     }

@@ -30,10 +30,11 @@ from lynkr.testing.laws import (
 )
 from lynkr.testing.strategies import chunkings, event_streams, responses
 from lynkr.wire.anthropic import AnthropicCodec
+from lynkr.wire.gemini import GeminiCodec
 from lynkr.wire.ollama import OllamaChatCodec
 from lynkr.wire.openai_chat import OpenAIChatCodec
 
-CODECS = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec(), OllamaChatCodec())
+CODECS = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec(), OllamaChatCodec(), GeminiCodec())
 SSE_CODECS = tuple(codec for codec in CODECS if codec.stream_media_type == "text/event-stream")
 # The rest send a call's arguments as an object, so that text which is none cannot be exact.
 TEXT_ARGUMENT_CODECS = (AnthropicCodec(), OpenAIChatCodec())

@@ -19,7 +19,7 @@ from lynkr.gateway import Gateway
 from lynkr.providers import AiohttpTransport
 from lynkr.telemetry import Query, Record
 from lynkr.testing import Simulator, SimulatorServer
-from lynkr.testing.faults import Answer, Fault, Script, Send
+from lynkr.testing.faults import Answer, Fault, Script, Send, stall
 from lynkr_server.__main__ import Server, listen, url_of
 from lynkr_server.app import App
 from tests.gateway.house import TIERS, settings_for
@@ -184,6 +184,15 @@ def read_to_end(sock: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return received
+
+
+def later(fault: Fault, *, after: int = 6) -> Fault:
+    """*fault*, which strikes after so many events, a while after them.
+
+    At once with them it could be met before the first byte went on, and then it is an error answer.
+    """
+    pause = stall(after=after, seconds=0.1)
+    return lambda answer: fault(pause(answer))
 
 
 class Counted(Send):

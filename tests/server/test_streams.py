@@ -24,7 +24,7 @@ from lynkr.testing.faults import (
     stall,
     status,
 )
-from tests.server.running import House, eventually, house, message, raw_request, settled, swollen
+from tests.server.running import House, eventually, house, later, message, raw_request, settled, swollen
 
 MESSAGES, CHAT = "/v1/messages", "/v1/chat/completions"
 TEXT = "hällo wörld 🙂, tell me about streams " * 4
@@ -325,7 +325,7 @@ def test_an_error_after_the_early_start_is_an_error_event(nervous: House, path: 
 
 
 @pytest.mark.parametrize(("path", "model"), EACH_WAY)
-@pytest.mark.parametrize("fault", [cut_after(6), reset(after=6)], ids=["cut", "reset"])
+@pytest.mark.parametrize("fault", [cut_after(6), later(reset(after=6))], ids=["cut", "reset"])
 def test_a_broken_upstream_ends_in_the_dialects_error_event(
     serve: Callable[..., House], path: str, model: str, fault: Fault
 ) -> None:
@@ -353,7 +353,7 @@ def test_an_upstream_cut_within_an_event_leaves_no_piece_of_it(shared: House, pa
 
 @pytest.mark.parametrize(("path", "model"), EACH_WAY)
 def test_an_upstreams_error_event_is_told_once(shared: House, path: str, model: str) -> None:
-    shared.fails("complains", script(then=error_event(after=6)))
+    shared.fails("complains", script(then=later(error_event(after=6))))
     answer = shared.client.post(path, json=message(TEXT, model.replace(":m", ":complains"), stream=True))
     assert "simulated status 529" in error_in(path, answer.content)["message"]
     assert shared.record_of(answer).ending is Ending.FAILED

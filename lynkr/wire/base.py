@@ -1,7 +1,7 @@
 """What a wire format must be able to do.  Sans-IO: bytes in, values out."""
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import field, frozen
 
@@ -109,4 +109,16 @@ class Codec(Protocol):
 
     def event_encoder(self, request: Request | None = None, /) -> EventEncoder:
         """*request* is the client's, where its own options shape the stream (include_usage)."""
+        ...
+
+
+@runtime_checkable
+class AnsweringCodec(Protocol):
+    """What a codec may offer besides: whole answers that depend on the request they answer.
+
+    (Streams always do: see `Codec.event_encoder`.)
+    """
+
+    def encode_answer(self, response: Response, request: Request, /) -> Encoded:
+        """As `Codec.encode_response`, for the client that sent *request*."""
         ...

@@ -1,0 +1,58 @@
+"""The codec: one object that holds the dialect's functions."""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from lynkr.errors import UpstreamError
+from lynkr.model import Json, Request, Response, WireFormat
+from lynkr.wire.base import Encoded, EncodedError
+from lynkr.wire.openai_responses.errors import decode_error, encode_error
+from lynkr.wire.openai_responses.fields import RESPONSES
+from lynkr.wire.openai_responses.request import decode_request
+from lynkr.wire.openai_responses.request_encoder import encode_request
+from lynkr.wire.openai_responses.response import decode_response, encode_response
+from lynkr.wire.openai_responses.stream_decoder import ResponsesEventDecoder
+from lynkr.wire.openai_responses.stream_encoder import ResponsesEventEncoder
+
+
+@frozen
+class OpenAIResponsesCodec:
+    """OpenAI Responses; implements `lynkr.wire.base.Codec` and `lynkr.wire.base.AnsweringCodec`."""
+
+    @property
+    def format(self) -> WireFormat:
+        return RESPONSES
+
+    @property
+    def stream_media_type(self) -> str:
+        return "text/event-stream"
+
+    def decode_request(self, body: Mapping[str, Json], /) -> Request:
+        return decode_request(body)
+
+    def encode_request(self, request: Request, /) -> Encoded:
+        return encode_request(request)
+
+    def decode_response(self, body: Mapping[str, Json], /) -> Response:
+        return decode_response(body)
+
+    def encode_response(self, response: Response, /) -> Encoded:
+        return encode_response(response)
+
+    def encode_answer(self, response: Response, request: Request, /) -> Encoded:
+        return encode_response(response, request)
+
+    def decode_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, /, *, target: str
+    ) -> UpstreamError:
+        return decode_error(status, headers, body, target=target)
+
+    def encode_error(self, error: BaseException, /) -> EncodedError:
+        return encode_error(error)
+
+    def event_decoder(self) -> ResponsesEventDecoder:
+        return ResponsesEventDecoder()
+
+    def event_encoder(self, request: Request | None = None, /) -> ResponsesEventEncoder:
+        return ResponsesEventEncoder(request)

@@ -7,7 +7,7 @@ Shapes follow the official SDKs, anthropic 2.12 and openai 3.54 (read 2026-11).
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from attrs import frozen
@@ -145,6 +145,10 @@ def _example(schema: _Node) -> _Node:
             return "simulated né"
 
 
+Composer: TypeAlias = Callable[[Asked], Turn]
+"""What decides the answer to a request, in any dialect."""
+
+
 # --- Reading a request --------------------------------------------------------------------------------
 
 
@@ -257,7 +261,9 @@ def _digest(body: _Node) -> str:
 # --- Anthropic Messages -------------------------------------------------------------------------------
 
 
-def anthropic_answer(body: _Node, *, context_window: int | None = None) -> Answer:
+def anthropic_answer(
+    body: _Node, *, context_window: int | None = None, compose: Composer = turn_of
+) -> Answer:
     """The answer to ``POST /v1/messages``."""
     problem = _missing(body, ("max_tokens",))
     if problem is not None:
@@ -266,7 +272,7 @@ def anthropic_answer(body: _Node, *, context_window: int | None = None) -> Answe
     if context_window is not None and asked.total_tokens > context_window:
         problem = f"prompt is too long: {asked.total_tokens} tokens > {context_window} maximum"
         return error_answer(_ANTHROPIC, 400, problem)
-    turn = turn_of(asked)
+    turn = compose(asked)
     message = _anthropic_message(asked, turn)
     if not body.get("stream"):
         return json_answer(message, format=_ANTHROPIC)
@@ -341,7 +347,7 @@ def _anthropic_events(message: _Body) -> Iterator[tuple[str, _Body]]:
 # --- OpenAI Chat --------------------------------------------------------------------------------------
 
 
-def openai_answer(body: _Node, *, context_window: int | None = None) -> Answer:
+def openai_answer(body: _Node, *, context_window: int | None = None, compose: Composer = turn_of) -> Answer:
     """The answer to ``POST /v1/chat/completions``."""
     problem = _missing(body, ())
     if problem is not None:
@@ -353,7 +359,7 @@ def openai_answer(body: _Node, *, context_window: int | None = None) -> Answer:
             f"However, your messages resulted in {asked.total_tokens} tokens."
         )
         return error_answer(_OPENAI, 400, problem, error_code="context_length_exceeded")
-    completion = _openai_completion(asked, turn_of(asked))
+    completion = _openai_completion(asked, compose(asked))
     if not body.get("stream"):
         return json_answer(completion, format=_OPENAI)
     with_usage = bool((body.get("stream_options") or _NONE).get("include_usage"))

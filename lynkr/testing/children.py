@@ -1,5 +1,6 @@
 """Server processes of one's own: started, waited for, and ended with their owner."""
 
+import os
 import re
 import subprocess
 import sys
@@ -134,6 +135,14 @@ class Child:
             found = self._ready.search(line)
             if found is not None:
                 return found[1]
+
+    def complaints(self) -> str:
+        """What the child wrote to standard error so far.  POSIX only."""
+        if self._errors is None:
+            return ""
+        # Read by position: the child writes at the offset that both share.
+        size = os.fstat(self._errors.fileno()).st_size
+        return os.pread(self._errors.fileno(), size, 0).decode("utf-8", "replace")
 
     def _last_words(self) -> str:
         errors = self._errors

@@ -33,7 +33,7 @@ from anyio.abc import TaskGroup
 from attrs import field, frozen
 
 from lynkr.model import WireFormat
-from lynkr.testing.answers import CREATED, anthropic_answer, count_tokens, openai_answer
+from lynkr.testing.answers import CREATED, Composer, anthropic_answer, count_tokens, openai_answer, turn_of
 from lynkr.testing.faults import Answer, Cut, Move, Pause, Reset, Script, Send, error_answer, json_answer
 
 __all__ = ["RecordedRequest", "Simulator", "SimulatorServer", "main"]
@@ -63,6 +63,7 @@ class Simulator:
 
     *scripts* are faults by model name, `*default*` meets every other model's
     requests.  With *key*, requests must bring it (``x-api-key`` or bearer).
+    *compose* decides what an answer says, by default `turn_of`.
     *requests* holds the last *keep* requests; *abandoned* counts answers whose
     client left before the end, *active* those under way.
     """
@@ -76,6 +77,7 @@ class Simulator:
         key: str | None = None,
         context_window: int | None = None,
         keep: int = 1_000,
+        compose: Composer = turn_of,
     ) -> None:
         self.scripts = dict(scripts or {})
         self.default = default or Script()
@@ -85,6 +87,7 @@ class Simulator:
         self.abandoned = 0
         self._key = key
         self._context_window = context_window
+        self._compose = compose
         self._seen: Counter[str | None] = Counter()
 
     def play(self, script: Script, model: str | None = None) -> None:
@@ -148,8 +151,8 @@ class Simulator:
             body.setdefault("max_tokens", 1)
             checked = anthropic_answer({**body, "stream": False})
             return checked if checked.status != 200 else json_answer({"input_tokens": count_tokens(body)})
-        compose = anthropic_answer if path == "/v1/messages" else openai_answer
-        answer = compose(body, context_window=self._context_window)
+        answer_of = anthropic_answer if path == "/v1/messages" else openai_answer
+        answer = answer_of(body, context_window=self._context_window, compose=self._compose)
         model = body.get("model")
         name = model if isinstance(model, str) and model in self.scripts else None
         followed = self.default if name is None else self.scripts[name]

@@ -43,6 +43,17 @@ def test_it_is_ready_once_it_says_where_and_gone_afterwards(program):
         _ = child.url
 
 
+def test_what_it_complains_of_can_be_read_while_it_runs(program):
+    module, environ = program(
+        "import sys\nprint('one', file=sys.stderr, flush=True)\nprint('http://x:1', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    child = Child(module, environ=environ)
+    with child:
+        assert child.complaints() == child.complaints() == "one\n"
+    assert child.complaints() == ""
+
+
 def test_one_that_will_not_end_is_killed(program, monkeypatch):
     monkeypatch.setattr("lynkr.testing.children._PATIENCE", 0.2)
     module, environ = program(

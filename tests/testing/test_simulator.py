@@ -11,8 +11,10 @@ import anyio.to_thread
 import openai
 import pytest
 from anyio.lowlevel import checkpoint
+from attrs import evolve
 
 from lynkr.model import WireFormat
+from lynkr.testing.answers import turn_of
 from lynkr.testing.anthropic_grammar import validate_anthropic_stream
 from lynkr.testing.faults import (
     Send,
@@ -166,6 +168,22 @@ async def test_openai_client_reads_a_whole_answer(server):
     assert completion.choices[0].finish_reason == "stop"
     usage = completion.usage
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+
+
+async def test_what_it_says_can_be_decided_by_the_test(anyio_backend):
+    def compose(asked):
+        call = ("x1", "get_weather", '{"city": "né"}')
+        return evolve(turn_of(asked), text=f"asked {asked.turns} times", calls=(call,))
+
+    async with SimulatorServer(Simulator(compose=compose)) as server:
+        body = {**body_of(WireFormat.OPENAI_CHAT), "messages": [{"role": "user", "content": "hi"}]}
+        completion = await in_thread(lambda: openai_client(server).chat.completions.create(**body))
+        message = await in_thread(lambda: anthropic_client(server).messages.create(**body, max_tokens=9))
+    (choice,) = completion.choices
+    assert choice.message.content == "asked 0 times"
+    assert choice.message.tool_calls[0].function.arguments == '{"city": "né"}'
+    assert [block.type for block in message.content] == ["text", "tool_use"]
+    assert message.content[1].input == {"city": "né"}
 
 
 async def test_openai_client_streams_the_same_answer_with_usage(server):

@@ -15,12 +15,12 @@ from lynkr.cli.text import json_line, printable, table
 from lynkr.errors import ConfigError, LynkrError
 from lynkr.model import Json, Request
 from lynkr.routing import (
-    DEFAULT_SCORERS,
     Snapshot,
     Step,
     Target,
     Tier,
     default_policy,
+    default_scorers,
     features_of,
 )
 from lynkr.settings import Settings
@@ -89,11 +89,11 @@ def decider(settings: Settings) -> Decide:
 
 
 def _tier_decider() -> Decide:
-    policy = default_policy()
+    policy, scorers = default_policy(), default_scorers()
 
     def decide(request: Request) -> Verdict:
         features = features_of(request)
-        scores = tuple([scorer(features) for scorer in DEFAULT_SCORERS])
+        scores = tuple([scorer(features) for scorer in scorers])
         tier, settled = policy(features, scores)
         return Verdict(tier, settled.score or 0.0, (), (*scores, settled))
 

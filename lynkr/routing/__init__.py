@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from lynkr.routing.decision import UNKNOWN_PROFILE, Decision, Profile, Snapshot, Step, Target, Tier
 
 if TYPE_CHECKING:
+    from lynkr.routing.classifier import Classifier, LinearClassifier, Success, classified, load_classifier
     from lynkr.routing.features import Features, Traffic, features_of
     from lynkr.routing.policy import at_least, at_most, default_policy, first_match, fixed, weighted
     from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy, TierRouter
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
         requires_tools,
         requires_vision,
     )
-    from lynkr.routing.scorers import DEFAULT_SCORERS
+    from lynkr.routing.scorers import DEFAULT_SCORERS, default_scorers
     from lynkr.routing.tiers import THRESHOLDS, Rung, TierMap, tier_of
 
 # `import lynkr` needs only what a decision is; the word lists load with the first router.
 _HOMES: Final = {
+    "classifier": ("Classifier", "LinearClassifier", "Success", "classified", "load_classifier"),
     "features": ("Features", "Traffic", "features_of"),
     "policy": ("at_least", "at_most", "default_policy", "first_match", "fixed", "weighted"),
     "protocols": ("Scorer", "TargetRule", "TierPolicy", "TierRouter"),
@@ -41,13 +43,14 @@ _HOMES: Final = {
     "rules": (
         "default_rules",
         "fits_context",
-        "prefers_available",
+        "load_classifier",
+    "prefers_available",
         "prefers_pinned",
         "requires_structured_output",
         "requires_tools",
         "requires_vision",
     ),
-    "scorers": ("DEFAULT_SCORERS",),
+    "scorers": ("DEFAULT_SCORERS", "default_scorers"),
     "tiers": ("THRESHOLDS", "Rung", "TierMap", "tier_of"),
 }
 _LAZY: Final = {name: f"lynkr.routing.{module}" for module, names in _HOMES.items() for name in names}
@@ -57,8 +60,10 @@ __all__ = [
     "THRESHOLDS",
     "UNKNOWN_PROFILE",
     "AskKind",
+    "Classifier",
     "Decision",
     "Features",
+    "LinearClassifier",
     "PipelineRouter",
     "Profile",
     "Reading",
@@ -66,6 +71,7 @@ __all__ = [
     "Scorer",
     "Snapshot",
     "Step",
+    "Success",
     "Target",
     "TargetRule",
     "Tier",
@@ -75,8 +81,10 @@ __all__ = [
     "Traffic",
     "at_least",
     "at_most",
+    "classified",
     "default_policy",
     "default_rules",
+    "default_scorers",
     "features_of",
     "first_match",
     "fits_context",

@@ -30,6 +30,9 @@ When: TypeAlias = str | Callable[[Features], bool]
 
 _JUST_BELOW: Final = 0.0001
 
+STANDS_IN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"classifier": ("effort", "shape")})
+"""A scorer that has an opinion, and those it is heard instead of."""
+
 
 @frozen
 class Condition:
@@ -60,8 +63,12 @@ class _Weighted:
     def __call__(self, _features: Features, scores: tuple[Step, ...], /) -> tuple[Tier, Step]:
         rest = 1.0
         strongest, most = "nothing", 0.0
+        unheard: tuple[str, ...] = ()
         for step in scores:
-            if step.score is None:
+            if step.score is not None and step.name in STANDS_IN:
+                unheard += STANDS_IN[step.name]
+        for step in scores:
+            if step.score is None or step.name in unheard:
                 continue
             share = min(1.0, max(0.0, step.score * self.weights.get(step.name, 1.0)))
             rest *= 1.0 - share
@@ -81,7 +88,8 @@ def weighted(
     The sum of scores is ``1 - (1 - w1*s1) * (1 - w2*s2) * ...``: it stays within
     [0, 1], any scorer can raise it alone, and adding one that found nothing
     does not thin the others out, as a mean would.  Scorers that abstained
-    (score None) are left out.
+    (score None) are left out, and so are those another one stands in for
+    (`STANDS_IN`): what is learnt from outcomes replaces what words suggest.
     """
     return _Weighted(MappingProxyType(dict(weights or {})), thresholds)
 

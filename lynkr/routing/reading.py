@@ -106,6 +106,11 @@ def words_of(text: str) -> list[str]:
     return _marked(text).decode().split()
 
 
+def word_bytes(text: str) -> list[bytes]:
+    """As `words_of`, undecoded: what checksums are taken of."""
+    return _marked(text).split()
+
+
 def _marked(text: str) -> bytes:
     """Folded words between spaces, a stop sign after each clause."""
     folded = text.casefold()

@@ -13,7 +13,7 @@ from lynkr.routing.features import Features, Traffic, features_of
 from lynkr.routing.policy import default_policy
 from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy
 from lynkr.routing.rules import CAPABILITY_CODES, default_rules
-from lynkr.routing.scorers import DEFAULT_SCORERS
+from lynkr.routing.scorers import default_scorers
 from lynkr.routing.tiers import Rung, TierMap
 
 _NEEDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -74,14 +74,14 @@ class PipelineRouter:
         tiers: Mapping[Tier, Sequence[Target | str] | Target | str],
         *,
         default: Target | None = None,
-        scorers: Sequence[Scorer] = DEFAULT_SCORERS,
+        scorers: Sequence[Scorer] | None = None,
         policy: TierPolicy | None = None,
         rules: Sequence[TargetRule] | None = None,
         profiles: Callable[[Target], Profile] = lambda _target: UNKNOWN_PROFILE,
     ) -> None:
         self._tiers = TierMap.of(tiers, default=default)
         self._ladders = {tier: _Ladder.of(tier, self._tiers.ladder(tier)) for tier in Tier}
-        self._scorers = tuple(scorers)
+        self._scorers = default_scorers() if scorers is None else tuple(scorers)
         self._policy = default_policy() if policy is None else policy
         known = {target: profiles(target) for target in self._ladders[Tier.SIMPLE].targets}
         self._rules = default_rules(known.__getitem__) if rules is None else tuple(rules)

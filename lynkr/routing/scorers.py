@@ -16,6 +16,7 @@ A scorer of one's own is a function of the same shape:
 from math import exp
 from typing import Final
 
+from lynkr.routing.classifier import classified, load_classifier
 from lynkr.routing.decision import Step
 from lynkr.routing.features import Features
 from lynkr.routing.protocols import Scorer
@@ -177,3 +178,13 @@ def risk(features: Features) -> Step:
 _NO_RISK: Final = Step("risk", "nothing dear is changed", 0.0, "no_risk")
 
 DEFAULT_SCORERS: Final[tuple[Scorer, ...]] = (effort, shape, context, agentic, risk)
+"""The lexical scorers: they know words, not outcomes, and need no file."""
+
+
+def default_scorers() -> tuple[Scorer, ...]:
+    """The lexical scorers and the trained classifier; reads the packaged weights.
+
+    Raises:
+        ConfigError: the packaged weights are damaged.
+    """
+    return (*DEFAULT_SCORERS, classified(load_classifier()))

@@ -1,0 +1,343 @@
+r"""A trained judge of exam-like asks: the chance that a model of each tier answers well.
+
+::
+
+    words --crc32--> one- and two-word grams --int8 weights--+
+    reading ------> eleven numbers of length and shape ------+--> difficulty --a falling line per tier--> P
+
+It speaks only of the formats it was trained on, multiple choice and
+mathematics, where outcomes of dozens of models are known.  Of instructions,
+above all of what people ask coding agents, it says nothing: exam difficulty
+ranks those backwards (AUROC 0.357), so they stay with the lexical scorers.
+What the format is depends on the ask alone, never on tools or history.
+
+Half of the difficulty is the ask's length: of everything measured it is what
+transfers best to sources never seen (``docs/routing-report.md``).
+"""
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from math import exp, log2, sqrt
+from typing import Any, Final, Protocol
+from zlib import crc32
+
+from attrs import field, frozen
+
+from lynkr.errors import ConfigError
+from lynkr.routing.decision import Step, Tier
+from lynkr.routing.features import Features
+from lynkr.routing.protocols import Scorer
+from lynkr.routing.reading import HEAD_CHARS, TAIL_CHARS, Reading, word_bytes
+from lynkr.routing.tiers import THRESHOLDS
+
+FLOOR: Final = 0.5
+"""The least chance of a good answer a tier must offer to be chosen."""
+
+_MAGIC: Final = b"lynkr classifier 1\n"
+_TABLE: Final = 1 << 16
+_MASK: Final = _TABLE - 1
+_QUANTITIES: Final = frozenset(
+    word.encode()
+    for word in [
+        "many",
+        "much",
+        "find",
+        "calculate",
+        "compute",
+        "evaluate",
+        "solve",
+        "simplify",
+        "value",
+        "sum",
+        "probability",
+        "determine",
+        "express",
+        "percent",
+        "total",
+        "average",
+        "area",
+        "smallest",
+        "largest",
+        "integer",
+        "integers",
+        "equation",
+    ]
+)
+# An explicit call for rigour is about effort, whatever the format of the ask.
+_RIGOUR: Final = frozenset(("proof", "reasoning", "audit"))
+_BAND: Final = THRESHOLDS[Tier.MEDIUM]
+
+
+class Format(StrEnum):
+    """The formats a classifier may know."""
+
+    CHOICE = "choice"
+    """a question with lettered answers"""
+    MATHS = "maths"
+    """a self-contained problem with numbers or formulas"""
+
+
+@frozen
+class Success:
+    """The calibrated chance, in [0, 1] and rising with the tier, that its models answer well.
+
+    *chances* are those of SIMPLE, MEDIUM, COMPLEX and REASONING.
+    """
+
+    format: Format
+    chances: tuple[float, float, float, float]
+
+    def __getitem__(self, tier: Tier) -> float:
+        return self.chances[tier - 1]
+
+    def cheapest(self, floor: float = FLOOR) -> Tier:
+        """The lowest tier whose chance reaches *floor*; REASONING if none does."""
+        return next((tier for tier in Tier if self[tier] >= floor), Tier.REASONING)
+
+    def difficulty(self, floor: float = FLOOR) -> float:
+        """A number in [0, 1] that falls into the band of `cheapest` and falls as chances rise.
+
+        Within a band it runs from the point where the tier below reaches the
+        floor to the point where this one leaves it.
+
+        >>> round(Success(Format.MATHS, (0.6, 0.8, 0.9, 1.0)).difficulty(0.6), 2)
+        0.25
+        """
+        tier = self.cheapest(floor)
+        here = self[tier]
+        if tier is Tier.SIMPLE:
+            # The floor itself still belongs to SIMPLE, the threshold no longer does.
+            share = (1.0 - here) / (1.0 - floor) if floor < 1.0 else 0.0
+        elif tier is Tier.REASONING and here < floor:
+            share = 1.0 - here / floor / 2
+        else:
+            lacking = floor - self.chances[tier - 2]
+            spare = here - floor if tier < Tier.REASONING else floor
+            share = lacking / (lacking + spare) if lacking + spare > 0 else 1.0
+            if tier is Tier.REASONING:
+                share /= 2
+        return min(1.0, _BAND * (tier - 1 + min(0.9999, share)))
+
+
+class Classifier(Protocol):
+    def __call__(self, features: Features, /) -> Success | None:
+        """The chances of each tier, or None for asks of a kind it knows nothing about.  Pure."""
+        ...
+
+
+@frozen
+class Line:
+    """Chance as a falling function of difficulty: ``1 / (1 + exp(slope * difficulty - offset))``."""
+
+    offset: float
+    slope: float
+
+    def __call__(self, difficulty: float) -> float:
+        # Beyond 30 the chance is 0 or 1 to twelve places, and `exp` stays far from overflow.
+        return 1.0 / (1.0 + exp(max(-30.0, min(30.0, self.slope * difficulty - self.offset))))
+
+
+@frozen
+class Head:
+    """What was learnt for one format.
+
+    *table* holds one byte per hashed gram, 128 meaning nothing; *scale* is
+    what one step of it is worth, *shape* the weights of `shape_of`, in order;
+    *lines* turn a difficulty into the chances of the four tiers.
+    """
+
+    bias: float
+    shape: tuple[float, ...]
+    scale: float
+    table: bytes = field(repr=False)
+    lines: tuple[Line, Line, Line, Line]
+
+    def difficulty(self, reading: Reading, words: Sequence[bytes]) -> float:
+        """How hard; about 0 on average and 1 a usual step, unbounded."""
+        grams = grams_of(words)
+        table = self.table
+        total = sum([table[gram] for gram in grams]) - 128 * len(grams)
+        linear = sum([w * x for w, x in zip(self.shape, shape_of(reading, words), strict=True)])
+        return self.bias + linear + self.scale * total / sqrt(len(grams) or 1)
+
+
+def grams_of(words: Sequence[bytes]) -> set[int]:
+    """Places in the weight table of each word and each pair of neighbours.
+
+    The checksum of a pair goes on from that of its first word: no pair is
+    ever put together.
+    """
+    single = list(map(crc32, words))
+    double = map(crc32, words[1:], single)
+    return {code & _MASK for code in (*single, *double)}
+
+
+def shape_of(reading: Reading, words: Sequence[bytes]) -> tuple[float, ...]:
+    """Length and shape, as numbers of like size: the names are those of `SHAPE`."""
+    count = len(words) or 1
+    return (
+        log2(1 + reading.words),
+        log2(1 + reading.clauses),
+        min(4.0, reading.questions),
+        log2(1 + reading.digits),
+        float(reading.has_formulas),
+        float(reading.is_knowledge),
+        sum(map(len, words)) / count,
+        len(set(words)) / count,
+        reading.points.get("maths", 0.0),
+        reading.digits / count,
+        float(reading.items),
+    )
+
+
+SHAPE: Final = (
+    "words",
+    "clauses",
+    "questions",
+    "digits",
+    "formulas",
+    "knowledge",
+    "word_length",
+    "variety",
+    "maths",
+    "digits_per_word",
+    "items",
+)
+
+
+def window_of(ask: str) -> str:
+    """The head and the tail of an ask that are read: what is asked stands there."""
+    if len(ask) <= HEAD_CHARS + TAIL_CHARS:
+        return ask
+    return f"{ask[:HEAD_CHARS]}\n{ask[-TAIL_CHARS:]}"
+
+
+def format_of(reading: Reading, words: Sequence[bytes]) -> Format | None:
+    """The format of an ask, None for everything that is not like an exam."""
+    if reading.has_choices:
+        return Format.CHOICE
+    if "tech" in reading.points or reading.code_chars:
+        return None
+    if reading.digits >= 2 and not _QUANTITIES.isdisjoint(words):
+        return Format.MATHS
+    if reading.has_formulas and (reading.digits or "maths" in reading.points):
+        return Format.MATHS
+    return None
+
+
+@frozen
+class LinearClassifier:
+    """The shipped classifier: one linear `Head` per format, then monotone curves."""
+
+    choice: Head
+    maths: Head
+
+    def __call__(self, features: Features, /) -> Success | None:
+        reading = features.reading
+        # Most asks are told apart without a second look at their words.
+        if not (reading.has_choices or reading.digits >= 2 or reading.has_formulas):
+            return None
+        words = word_bytes(window_of(features.ask))
+        kind = format_of(reading, words)
+        if kind is None:
+            return None
+        head = self.choice if kind is Format.CHOICE else self.maths
+        difficulty = head.difficulty(reading, words)
+        best = 0.0
+        chances: list[float] = []
+        for line in head.lines:
+            best = max(best, line(difficulty))
+            chances.append(round(best, 4))
+        return Success(kind, (chances[0], chances[1], chances[2], chances[3]))
+
+
+def classified(classifier: Classifier, *, floor: float = FLOOR) -> Scorer:
+    """A scorer that lets *classifier* speak, and abstains where it has nothing to say.
+
+    Its score is `Success.difficulty`, so that the tier drawn from it is the
+    cheapest whose calibrated chance reaches *floor*.  Asks that call for
+    rigour in so many words ("prove", "think hard") are left to the lexical
+    scorers, which know what that means.
+    """
+    return _Classified(classifier, floor)
+
+
+@frozen
+class _Classified:
+    classifier: Classifier
+    floor: float
+
+    def __call__(self, features: Features, /) -> Step:
+        if not _RIGOUR.isdisjoint(features.reading.points):
+            return _ABSTAINED
+        success = self.classifier(features)
+        if success is None:
+            return _ABSTAINED
+        cheapest = success.cheapest(self.floor)
+        reason = f"{success.format}: a {cheapest.name} model answers well with chance {success[cheapest]:.2f}"
+        score = round(success.difficulty(self.floor), 4)
+        return Step(
+            "classifier", reason, score, f"learnt_{success.format}", {"chances": list(success.chances)}
+        )
+
+
+_ABSTAINED: Final = Step("classifier", "no format it was trained on", None, "not_an_exam")
+
+
+def load_classifier(content: bytes | None = None) -> LinearClassifier:
+    """Read a weights file; without *content*, the one lynkr ships.  Takes a few milliseconds.
+
+    Raises:
+        ConfigError: the content is not a whole weights file of this version.
+    """
+    if content is None:
+        from importlib.resources import files  # noqa: PLC0415 - reading is on demand, so is its machinery
+
+        content = files("lynkr.routing").joinpath("classifier.bin").read_bytes()
+    if not content.startswith(_MAGIC):
+        raise ConfigError(
+            "this is not a lynkr classifier file of version 1; train one with benchmarks/routing"
+        )
+    header, newline, tables = content[len(_MAGIC) :].partition(b"\n")
+    checksum, _, text = header.partition(b" ")
+    if not newline or checksum != _checksum(text, tables):
+        raise ConfigError("the classifier file is damaged: its checksum does not fit; reinstall lynkr-router")
+    parts: dict[str, Any] = json.loads(text)
+    if len(tables) != _TABLE * 2 or set(parts) != {Format.CHOICE, Format.MATHS}:
+        raise ConfigError("the classifier file does not hold the two heads of version 1")
+    return LinearClassifier(
+        choice=_head(parts[Format.CHOICE], tables[:_TABLE]), maths=_head(parts[Format.MATHS], tables[_TABLE:])
+    )
+
+
+def dump_classifier(classifier: LinearClassifier) -> bytes:
+    """The weights file that `load_classifier` reads back as an equal classifier."""
+    heads = {Format.CHOICE: classifier.choice, Format.MATHS: classifier.maths}
+    parts = {
+        kind.value: {
+            "bias": head.bias,
+            "scale": head.scale,
+            "shape": head.shape,
+            "lines": [{"offset": line.offset, "slope": line.slope} for line in head.lines],
+        }
+        for kind, head in heads.items()
+    }
+    text = json.dumps(parts, sort_keys=True).encode()
+    tables = classifier.choice.table + classifier.maths.table
+    return _MAGIC + _checksum(text, tables) + b" " + text + b"\n" + tables
+
+
+def _checksum(text: bytes, tables: bytes) -> bytes:
+    return b"%08x" % crc32(tables, crc32(text))
+
+
+def _head(part: dict[str, Any], table: bytes) -> Head:
+    lines = tuple(Line(line["offset"], line["slope"]) for line in part["lines"])
+    return Head(
+        bias=part["bias"],
+        shape=tuple(part["shape"]),
+        scale=part["scale"],
+        table=table,
+        lines=(lines[0], lines[1], lines[2], lines[3]),
+    )

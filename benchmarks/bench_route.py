@@ -17,7 +17,7 @@ from time import process_time
 from timeit import repeat
 
 from lynkr.model import Message, Request, Role, Text, ToolCall, ToolResult, ToolSpec
-from lynkr.routing import PipelineRouter, Snapshot, Target, Tier, features_of
+from lynkr.routing import Pin, PipelineRouter, Snapshot, Target, Tier, features_of
 from lynkr.routing.envelope import strip_envelopes
 from lynkr.routing.reading import read
 
@@ -129,7 +129,7 @@ def measure(seconds: float = 0.15) -> dict[str, tuple[float, float, int]]:
             Tier.REASONING: ["anthropic:claude-opus-4-5"],
         }
     )
-    snapshot = Snapshot(session="s", pins={"s": Target("openai", "gpt-5")})
+    snapshot = Snapshot(session="s", pin=Pin(Target("openai", "gpt-5"), Target("openai", "gpt-5"), 500, 1))
     rows: dict[str, tuple[float, float, int]] = {}
     for name, request in (
         ("chat 2 KB", chat()),

@@ -11,11 +11,29 @@ replaced.  Nothing here reads a clock, a file, a socket or a random number.
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from lynkr.routing.decision import UNKNOWN_PROFILE, Decision, Profile, Snapshot, Step, Target, Tier
+from lynkr.routing.context import RequestClass, RequestContext, SessionKey
+from lynkr.routing.decision import (
+    UNKNOWN_PROFILE,
+    CacheKind,
+    Constraints,
+    Decision,
+    Keep,
+    Pin,
+    Profile,
+    Rates,
+    Snapshot,
+    Step,
+    Target,
+    Tariff,
+    Tier,
+    TurnShape,
+)
 
 if TYPE_CHECKING:
     from lynkr.routing.classifier import Classifier, LinearClassifier, Success, classified, load_classifier
+    from lynkr.routing.economics import SwitchCost, expected_microusd, switch_cost
     from lynkr.routing.features import Features, Traffic, features_of
+    from lynkr.routing.pins import MemoryPins, PinStore
     from lynkr.routing.policy import at_least, at_most, default_policy, first_match, fixed, weighted
     from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy, TierRouter
     from lynkr.routing.reading import AskKind, Reading
@@ -24,17 +42,22 @@ if TYPE_CHECKING:
         default_rules,
         fits_context,
         prefers_available,
-        prefers_pinned,
         requires_structured_output,
         requires_tools,
         requires_vision,
     )
     from lynkr.routing.scorers import DEFAULT_SCORERS, default_scorers
+    from lynkr.routing.session import context_of, session_of
+    from lynkr.routing.stickiness import SessionRule, Verdict, pin_after, session_rules
     from lynkr.routing.tiers import THRESHOLDS, Rung, TierMap, tier_of
 
 # `import lynkr` needs only what a decision is; the word lists load with the first router.
 _HOMES: Final = {
     "classifier": ("Classifier", "LinearClassifier", "Success", "classified", "load_classifier"),
+    "economics": ("SwitchCost", "expected_microusd", "switch_cost"),
+    "pins": ("MemoryPins", "PinStore"),
+    "session": ("context_of", "session_of"),
+    "stickiness": ("SessionRule", "Verdict", "pin_after", "session_rules"),
     "features": ("Features", "Traffic", "features_of"),
     "policy": ("at_least", "at_most", "default_policy", "first_match", "fixed", "weighted"),
     "protocols": ("Scorer", "TargetRule", "TierPolicy", "TierRouter"),
@@ -43,9 +66,7 @@ _HOMES: Final = {
     "rules": (
         "default_rules",
         "fits_context",
-        "load_classifier",
-    "prefers_available",
-        "prefers_pinned",
+        "prefers_available",
         "requires_structured_output",
         "requires_tools",
         "requires_vision",
@@ -60,40 +81,61 @@ __all__ = [
     "THRESHOLDS",
     "UNKNOWN_PROFILE",
     "AskKind",
+    "CacheKind",
     "Classifier",
+    "Constraints",
     "Decision",
     "Features",
+    "Keep",
     "LinearClassifier",
+    "MemoryPins",
+    "Pin",
+    "PinStore",
     "PipelineRouter",
     "Profile",
+    "Rates",
     "Reading",
+    "RequestClass",
+    "RequestContext",
     "Rung",
     "Scorer",
+    "SessionKey",
+    "SessionRule",
     "Snapshot",
     "Step",
     "Success",
+    "SwitchCost",
     "Target",
     "TargetRule",
+    "Tariff",
     "Tier",
     "TierMap",
     "TierPolicy",
     "TierRouter",
     "Traffic",
+    "TurnShape",
+    "Verdict",
     "at_least",
     "at_most",
     "classified",
+    "context_of",
     "default_policy",
     "default_rules",
     "default_scorers",
+    "expected_microusd",
     "features_of",
     "first_match",
     "fits_context",
     "fixed",
+    "load_classifier",
+    "pin_after",
     "prefers_available",
-    "prefers_pinned",
     "requires_structured_output",
     "requires_tools",
     "requires_vision",
+    "session_of",
+    "session_rules",
+    "switch_cost",
     "tier_of",
     "weighted",
 ]

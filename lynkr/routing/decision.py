@@ -1,13 +1,14 @@
 """What routing decides, and why."""
 
 from collections.abc import Mapping
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Self
 
 from attrs import field, frozen
 
 from lynkr.model import Json
+from lynkr.routing.context import NO_CONTEXT, RequestContext
 
 
 class Tier(IntEnum):
@@ -44,7 +45,8 @@ class Target:
 class Profile:
     """What a target can do, as data.  None is unknown and excludes nothing.
 
-    *context_window* and *max_output* are in tokens.
+    *context_window* and *max_output* are in tokens.  *cache* is how prompts
+    are cached: ``explicit`` (at the client's marks), ``automatic``, ``local`` or ``none``.
     """
 
     tools: bool | None = None
@@ -53,6 +55,8 @@ class Profile:
     structured_output: bool | None = None
     context_window: int | None = None
     max_output: int | None = None
+    parallel_tools: bool | None = None
+    cache: str | None = None
 
 
 UNKNOWN_PROFILE = Profile()
@@ -74,6 +78,121 @@ class Step:
     data: Mapping[str, Json] = field(factory=lambda: MappingProxyType({}))
 
 
+class CacheKind(StrEnum):
+    """How a target's prompt cache is paid for."""
+
+    EXPLICIT = "explicit"
+    """Writing costs a premium, reading a fraction (Anthropic, Bedrock)."""
+    AUTOMATIC = "automatic"
+    """Writing costs nothing beside the input itself, reading a fraction (OpenAI, DeepSeek, Gemini)."""
+    LOCAL = "local"
+    """No money; a prompt not in memory costs the time to read it (llama.cpp, Ollama)."""
+    NONE = "none"
+    """Every token is paid in full, each time."""
+
+
+@frozen
+class Tariff:
+    """What a target charges, in USD per million tokens (that is micro-USD a token).
+
+    *cache_read* and *cache_write* are None where nothing else than *input* is
+    charged.  *cache_seconds* is how long an unused prefix stays cached,
+    *prefill_tokens_per_second* how fast a cold prompt is read, None if unknown.
+    """
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+    cache: CacheKind = CacheKind.NONE
+    cache_seconds: float = 300.0
+    prefill_tokens_per_second: float | None = None
+
+    @property
+    def cold(self) -> float:
+        """What a token costs that the cache does not hold, and is then held by it."""
+        if self.cache is CacheKind.EXPLICIT and self.cache_write is not None:
+            return self.cache_write
+        return self.input
+
+    @property
+    def warm(self) -> float:
+        """What a token costs that the cache holds."""
+        has_cache = self.cache in (CacheKind.EXPLICIT, CacheKind.AUTOMATIC)
+        return self.input if not has_cache or self.cache_read is None else self.cache_read
+
+
+@frozen
+class Rates:
+    """The tariffs of one moment; *version* names the prices they were taken from.
+
+    A target without a tariff has an unknown price, which is not the same as none.
+    """
+
+    tariffs: Mapping[Target, Tariff] = field(factory=lambda: MappingProxyType({}), hash=False)
+    version: str | None = None
+
+
+NO_RATES = Rates()
+
+
+@frozen
+class Pin:
+    """Where a session is being served.
+
+    *served* is the target that answered last: an open tool loop stays with it.
+    *home* is the one the session sticks to, None if it has none; the two differ
+    while a risk decision holds a loop.  *tokens* is the length of the prompt
+    then, about what *served* has cached, *messages* its count.  *at* is when,
+    on the clock of `Snapshot.now`.
+    """
+
+    served: Target
+    home: Target | None
+    tokens: int = 0
+    messages: int = 0
+    at: float = 0.0
+
+
+@frozen
+class Keep:
+    """What a session's pin should remember of a decision: *as_home* if the session is to stick to it."""
+
+    as_home: bool
+    tokens: int = 0
+    messages: int = 0
+
+
+@frozen
+class Constraints:
+    """What a request may cost, take and use.
+
+    *allowed* (None is all) and *blocked* hold ``provider:model`` or
+    ``provider:*``, a tenant's or the owner's; *budget_microusd* is what is
+    left to spend on this request, *deadline_seconds* the time left to answer it.
+    """
+
+    deadline_seconds: float | None = None
+    budget_microusd: float | None = None
+    allowed: frozenset[str] | None = None
+    blocked: frozenset[str] = frozenset()
+
+
+NO_CONSTRAINTS = Constraints()
+
+
+@frozen
+class TurnShape:
+    """What the turns to come are expected to be: tokens added, tokens answered, and how many of them.
+
+    The defaults are those of a coding agent's loop.
+    """
+
+    new_tokens: int = 2_000
+    output_tokens: int = 800
+    remaining: float = 10.0
+
+
 @frozen
 class Decision:
     """A tier, the targets to try in order, and the steps that led there.
@@ -81,6 +200,11 @@ class Decision:
     *targets* begins with the tier's own, then the tiers above, then those
     below.  *score* is the difficulty in [0, 1] the tier was drawn from.
     *tiers* gives the tier each target was taken from, index by index.
+
+    *propensity* is the probability with which the first target was put first:
+    1 unless exploration is on.  *expected_microusd* is what the first target is
+    expected to charge by the prices *price_version*, None where unknown.
+    *keep* is what the session's pin is to remember, None to leave it alone.
     """
 
     tier: Tier
@@ -88,6 +212,10 @@ class Decision:
     targets: tuple[Target, ...]
     tiers: tuple[Tier | None, ...] = ()
     trace: tuple[Step, ...] = ()
+    propensity: float = 1.0
+    expected_microusd: float | None = None
+    price_version: str | None = None
+    keep: Keep | None = None
 
     @property
     def target(self) -> Target:
@@ -102,15 +230,26 @@ class Decision:
         return self.trace[-1].code or self.trace[-1].reason if self.trace else ""
 
 
+_NO_LATENCIES: Mapping[Target, float] = MappingProxyType({})
+_TURN = TurnShape()
+
+
 @frozen
 class Snapshot:
     """Everything outside the request that routing may look at, frozen at one moment.
 
-    *pins* maps a session key to the target it sticks to; *session* is this request's key.
+    *session* is this request's key as text, *pin* where that session is being
+    served.  *latencies* are the seconds a target is expected to take for an
+    answer (a high percentile, so that a deadline can be held against it).
     """
 
     now: float = 0.0
     unavailable: frozenset[Target] = frozenset()
-    pins: Mapping[str, Target] = field(factory=lambda: MappingProxyType({}))
     session: str | None = None
     seed: int = 0
+    context: RequestContext = NO_CONTEXT
+    pin: Pin | None = None
+    rates: Rates = NO_RATES
+    latencies: Mapping[Target, float] = field(default=_NO_LATENCIES, hash=False)
+    constraints: Constraints = NO_CONSTRAINTS
+    turn: TurnShape = _TURN

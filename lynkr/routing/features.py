@@ -26,12 +26,15 @@ from lynkr.model import (
     ToolResult,
     ToolSpec,
 )
+from lynkr.routing.context import NO_CONTEXT, RequestClass, RequestContext
 from lynkr.routing.envelope import strip_envelopes
 from lynkr.routing.harness import (
     ERROR_MARKS,
     HARMLESS_SEGMENTS,
     HARNESS_TOOLS,
+    LIGHT_AGENTS,
     PATH_KEYS,
+    PLANNING_AGENTS,
     PROBES,
     RISKY_SEGMENTS,
     SIDE_OPENINGS,
@@ -81,6 +84,10 @@ class Features:
     the failures among the last eight of them.  *touched* names the risky words in paths
     that tool calls wrote to since then.  *extra_tools* leaves out the tools a coding
     agent always brings.
+
+    *loop_open* says that the answer continues a tool loop: the last message holds
+    tool results, or calls that wait for them.  *request_class* and *agent_type* are
+    the client's own statement, None where it made none.
     """
 
     ask: str = field(default="", repr=False)
@@ -102,6 +109,9 @@ class Features:
     needs_tools: bool = False
     needs_structured_output: bool = False
     reasoning_effort: str | None = None
+    loop_open: bool = False
+    request_class: RequestClass | None = None
+    agent_type: str | None = None
 
     @property
     def has_tools(self) -> bool:
@@ -113,7 +123,27 @@ class Features:
 
     @property
     def is_side_traffic(self) -> bool:
+        """The harness's own upkeep: by what the client states, or else by what the request says."""
+        if self.request_class is not None:
+            return self.request_class.is_side
         return self.traffic is not Traffic.MAIN
+
+    @property
+    def is_compaction(self) -> bool:
+        """The whole conversation is to be summed up."""
+        if self.request_class is not None:
+            return self.request_class is RequestClass.COMPACTION
+        return self.traffic is Traffic.COMPACTION
+
+    @property
+    def is_exploring_subagent(self) -> bool:
+        """A subagent that only looks around (Claude Code's Explore, its guide, its statusline)."""
+        return self.agent_type is not None and self.agent_type.casefold() in LIGHT_AGENTS
+
+    @property
+    def is_planning_subagent(self) -> bool:
+        """A subagent that designs what others will carry out."""
+        return self.agent_type is not None and self.agent_type.casefold() in PLANNING_AGENTS
 
     @property
     def is_agentic(self) -> bool:
@@ -157,8 +187,8 @@ class _Size:
     has_tool_parts: bool
 
 
-def features_of(request: Request) -> Features:
-    """Look at a request once.
+def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Features:
+    """Look at a request once; *context* is what its client states beside it.
 
     >>> features_of(Request(model="auto", messages=(Message.user("hi there"),))).is_small_talk
     True
@@ -171,6 +201,7 @@ def features_of(request: Request) -> Features:
     since = asks[0][0] if asks else -1
     results, errors, touched = _loop(request.messages, since, _task_start(asks, readings))
     choice = request.tool_choice
+    ends_with = _ends_with(request.messages)
     tokens = size.images * _TOKENS_PER_IMAGE + len(request.messages) * _TOKENS_PER_MESSAGE
     return Features(
         ask=asks[0][1] if asks else "",
@@ -184,7 +215,7 @@ def features_of(request: Request) -> Features:
         tool_results=size.tool_results,
         loop_results=results,
         recent_errors=errors,
-        in_tool_loop=results > 0 and _ends_with_results(request.messages),
+        in_tool_loop=results > 0 and ends_with is ToolResult,
         touched=touched,
         tools=len(request.tools),
         extra_tools=_extra_tools(request),
@@ -193,6 +224,9 @@ def features_of(request: Request) -> Features:
         or size.has_tool_parts,
         needs_structured_output=request.output_format is not None,
         reasoning_effort=None if request.reasoning is None else request.reasoning.effort,
+        loop_open=ends_with is not None,
+        request_class=context.request_class,
+        agent_type=context.agent_type,
     )
 
 
@@ -311,11 +345,13 @@ def _task_start(asks: Sequence[tuple[int, str]], readings: Sequence[Reading]) ->
     return asks[-1][0] if asks else -1
 
 
-def _ends_with_results(messages: Sequence[Message]) -> bool:
+def _ends_with(messages: Sequence[Message]) -> type[ToolResult] | type[ToolCall] | None:
+    """What the last message leaves open: results to be taken up, or calls that wait for them."""
     for message in reversed(messages):
         if message.role is not Role.SYSTEM:
-            return any(isinstance(part, ToolResult) for part in message.parts)
-    return False
+            kinds = {type(part) for part in message.parts}
+            return ToolResult if ToolResult in kinds else ToolCall if ToolCall in kinds else None
+    return None
 
 
 def _loop(messages: Sequence[Message], ask: int, task: int) -> tuple[int, int, tuple[str, ...]]:

@@ -51,6 +51,11 @@ PROBES: Final = frozenset(("quota", "warmup", "ping"))
 # A schema that asks for nothing but these is a title request.
 TITLE_FIELDS: Final = frozenset(("title", "isNewTopic", "is_new_topic", "emoji", "language"))
 
+# --- subagents, by the type Claude Code states (read 2026-11), folded
+
+LIGHT_AGENTS: Final = frozenset(("explore", "statusline-setup", "claude-code-guide", "output-style-setup"))
+PLANNING_AGENTS: Final = frozenset(("plan",))
+
 # --- tools and paths
 
 # Tools coding agents always bring; they say nothing about the ask.  Folded, marks removed.

@@ -178,15 +178,18 @@ def at_most(
 def default_policy() -> TierPolicy:
     """Side traffic and small talk are SIMPLE; else the difficulty, with floors.
 
-    Floors: MEDIUM inside a tool loop; COMPLEX for an autonomous errand, for
+    Floors: MEDIUM inside a tool loop; COMPLEX for a planning subagent, for an autonomous errand, for
     a loop that keeps failing, and for changes where a mistake is dear.  None
-    of them reaches REASONING: only what the user asks for does.
+    of them reaches REASONING: only what the user asks for does.  A subagent that
+    only looks around stays at MEDIUM, however long what it was told.
     """
     talk = first_match(
         ("is_small_talk", fixed(Tier.SIMPLE, code="small_talk", reason="a greeting or thanks")),
         otherwise=weighted(),
     )
-    looped = at_least(Tier.MEDIUM, when="in_tool_loop", code="tool_loop", otherwise=talk)
+    looked = at_most(Tier.MEDIUM, when="is_exploring_subagent", code="light_subagent", otherwise=talk)
+    planned = at_least(Tier.COMPLEX, when="is_planning_subagent", code="planning_subagent", otherwise=looked)
+    looped = at_least(Tier.MEDIUM, when="in_tool_loop", code="tool_loop", otherwise=planned)
     failing = at_least(Tier.COMPLEX, when="is_struggling", code="tool_errors", otherwise=looped)
     errand = at_least(Tier.COMPLEX, when="is_autonomous", code="autonomous", otherwise=failing)
     dear = at_least(Tier.COMPLEX, when="is_risky", code="risk", otherwise=errand)

@@ -8,12 +8,16 @@ from attrs import frozen
 
 from lynkr.errors import CapabilityError, RoutingError
 from lynkr.model import Json, Request
+from lynkr.routing.constraints import avoids_dominated
 from lynkr.routing.decision import UNKNOWN_PROFILE, Decision, Profile, Snapshot, Step, Target, Tier
+from lynkr.routing.economics import expected_microusd
+from lynkr.routing.exploration import candidates_of, check_share, draw
 from lynkr.routing.features import Features, Traffic, features_of
 from lynkr.routing.policy import default_policy
 from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy
 from lynkr.routing.rules import CAPABILITY_CODES, default_rules
 from lynkr.routing.scorers import default_scorers
+from lynkr.routing.stickiness import RISK_CODES, Proposal, SessionRule, Verdict, keep_of, session_rules
 from lynkr.routing.tiers import Rung, TierMap
 
 _NEEDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -25,6 +29,9 @@ _NEEDS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+# What the session rules said where exploring breaks no one's cache and no one's loop.
+_EXPLORABLE: Final = frozenset(("no_pin", "no_home"))
+_AS_PROPOSED: Final = Verdict(Step("pin", "no session rule spoke", code="as_proposed"))
 _TRAFFIC: Final = MappingProxyType({traffic: f"{traffic}_traffic" for traffic in Traffic})
 
 
@@ -54,8 +61,11 @@ class PipelineRouter:
     *tiers* maps a tier to its targets in order, as `Target` or
     ``provider:model[:variant]``.  *default* serves everything when no tier is
     given.  *scorers*, *policy* and *rules* replace the ones lynkr ships; each
-    is a plain function (`lynkr.routing.protocols`).  *profiles* tells what a
-    target can do; it is asked once per target, here.
+    is a plain function (`lynkr.routing.protocols`), and so is each of *sessions*, the
+    rules by which a session stays with its target (`lynkr.routing.stickiness`).
+    *profiles* tells what a target can do; it is asked once per target, here.
+    *exploration* is the share of new sessions in which another target than the
+    best is put first (`lynkr.routing.exploration`).
 
     >>> from lynkr.model import Message
     >>> router = PipelineRouter({Tier.SIMPLE: ["ollama:qwen3"], Tier.COMPLEX: ["anthropic:opus"]})
@@ -77,6 +87,8 @@ class PipelineRouter:
         scorers: Sequence[Scorer] | None = None,
         policy: TierPolicy | None = None,
         rules: Sequence[TargetRule] | None = None,
+        sessions: Sequence[SessionRule] | None = None,
+        exploration: float = 0.0,
         profiles: Callable[[Target], Profile] = lambda _target: UNKNOWN_PROFILE,
     ) -> None:
         self._tiers = TierMap.of(tiers, default=default)
@@ -84,7 +96,13 @@ class PipelineRouter:
         self._scorers = default_scorers() if scorers is None else tuple(scorers)
         self._policy = default_policy() if policy is None else policy
         known = {target: profiles(target) for target in self._ladders[Tier.SIMPLE].targets}
-        self._rules = default_rules(known.__getitem__) if rules is None else tuple(rules)
+        strength = {
+            target: tier for tier in Tier for target in self._tiers.tiers.get(tier, ())
+        }  # the highest tier wins, being last
+        shipped = (*default_rules(known.__getitem__), avoids_dominated(strength))
+        self._rules = shipped if rules is None else tuple(rules)
+        self._sessions = session_rules(known.__getitem__) if sessions is None else tuple(sessions)
+        self._exploration = check_share(exploration)
 
     @property
     def tiers(self) -> TierMap:
@@ -98,7 +116,7 @@ class PipelineRouter:
                 message names what is missing.
             RoutingError: a rule left no target for another reason.
         """
-        return self.decide(features_of(request), snapshot)
+        return self.decide(features_of(request, snapshot.context), snapshot)
 
     def decide(self, features: Features, snapshot: Snapshot, /) -> Decision:
         """As `route`, from features taken earlier (a replay has no request, only these).
@@ -117,13 +135,68 @@ class PipelineRouter:
             trace.append(step)
             if not targets:
                 raise _nothing_left(trace)
+        proposal = Proposal(tier, settled, targets, ladder.tiers_of(targets))
+        verdict = self._verdict(proposal, features, snapshot)
+        trace.append(verdict.step)
+        targets = _with_first(targets, verdict.target)
+        propensity = 1.0
+        if self._exploration and verdict.step.code in _EXPLORABLE:
+            targets, propensity, step = self._explore(proposal, features, snapshot)
+            trace.append(step)
+        expected = None
+        if snapshot.rates.tariffs:
+            expected = expected_microusd(
+                snapshot, targets[0], features.input_tokens, features.max_output_tokens
+            )
+            trace.append(_cost_step(expected, snapshot.rates.version))
         return Decision(
             tier=tier,
             score=settled.score if settled.score is not None else 0.0,
             targets=targets,
-            tiers=ladder.tiers_of(targets),
+            tiers=proposal.tiers if targets is proposal.targets else ladder.tiers_of(targets),
             trace=tuple(trace),
+            propensity=propensity,
+            expected_microusd=expected,
+            price_version=snapshot.rates.version,
+            keep=keep_of(settled, features),
         )
+
+    def _verdict(self, proposal: Proposal, features: Features, snapshot: Snapshot) -> Verdict:
+        for rule in self._sessions:
+            verdict = rule(proposal, features, snapshot)
+            if verdict is not None:
+                return verdict
+        return _AS_PROPOSED
+
+    def _explore(
+        self, proposal: Proposal, features: Features, snapshot: Snapshot
+    ) -> tuple[tuple[Target, ...], float, Step]:
+        candidates = candidates_of(proposal.targets, proposal.tiers)
+        if len(candidates) == 1 or features.loop_open or proposal.settled.code in RISK_CODES:
+            return proposal.targets, 1.0, Step("exploration", "nothing to try", code="nothing_to_try")
+        drawn = draw(candidates, self._exploration, snapshot.seed)
+        facts: dict[str, Json] = {
+            "propensity": drawn.propensity,
+            "candidates": [str(target) for target in candidates],
+            "seed": snapshot.seed,
+        }
+        code = "as_best" if drawn.target == proposal.targets[0] else "explored"
+        reason = f"{drawn.target} of {len(candidates)}, which had probability {drawn.propensity:.3f}"
+        step = Step("exploration", reason, code=code, data=facts)
+        return _with_first(proposal.targets, drawn.target), drawn.propensity, step
+
+
+def _with_first(targets: tuple[Target, ...], first: Target | None) -> tuple[Target, ...]:
+    if first is None or targets[0] == first:
+        return targets
+    return (first, *[target for target in targets if target != first])
+
+
+def _cost_step(expected: float | None, version: str | None) -> Step:
+    if expected is None:
+        return Step("cost", "the price is unknown", code="unpriced", data={"price_version": version})
+    facts: dict[str, Json] = {"expected_microusd": round(expected, 1), "price_version": version}
+    return Step("cost", f"about {expected / 1e6:.6f} USD expected", code="expected", data=facts)
 
 
 def _features_step(features: Features) -> Step:
@@ -143,11 +216,16 @@ def _features_step(features: Features) -> Step:
 
 def _ladder_step(tier: Tier, rungs: Sequence[Rung]) -> Step:
     serving = rungs[0].tier
+    facts: dict[str, Json] = {
+        "targets": {str(rung.target): None if rung.tier is None else rung.tier.name for rung in rungs}
+    }
     if serving is tier:
-        return Step("ladder", f"{len(rungs)} targets from {tier.name}", code="tier_served")
+        return Step("ladder", f"{len(rungs)} targets from {tier.name}", code="tier_served", data=facts)
     if serving is None:
-        return Step("ladder", "no tiers are set: the default target serves", code="default_target")
-    return Step("ladder", f"{tier.name} has no target: {serving.name} serves", code="tier_missing")
+        reason, code = "no tiers are set: the default target serves", "default_target"
+    else:
+        reason, code = f"{tier.name} has no target: {serving.name} serves", "tier_missing"
+    return Step("ladder", reason, code=code, data=facts)
 
 
 def _nothing_left(trace: Sequence[Step]) -> RoutingError:

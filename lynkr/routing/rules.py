@@ -21,6 +21,7 @@ from typing import Final, TypeAlias
 
 from attrs import field, frozen
 
+from lynkr.routing.constraints import meets_deadline, obeys_policy, within_budget
 from lynkr.routing.decision import Profile, Snapshot, Step, Target
 from lynkr.routing.features import Features
 from lynkr.routing.protocols import TargetRule
@@ -136,31 +137,17 @@ def prefers_available(targets: _Ladder, _features: Features, snapshot: Snapshot,
 _ALL_AVAILABLE: Final = Step("availability", "all are available", code="all_available")
 
 
-def prefers_pinned(targets: _Ladder, features: Features, snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
-    """Move the session's pinned target to the front, if it is in the ladder.  Side traffic is not pinned."""
-    pinned = None if snapshot.session is None else snapshot.pins.get(snapshot.session)
-    if pinned is None or features.is_side_traffic:
-        return targets, _NO_PIN
-    if pinned not in targets:
-        return targets, Step("pin", f"{pinned} cannot serve this request", code="pin_unusable")
-    if targets[0] == pinned:
-        return targets, Step("pin", f"{pinned} is first anyway", code="pin_kept")
-    rest = tuple(target for target in targets if target != pinned)
-    return (pinned, *rest), Step("pin", f"the session stays with {pinned}", code="pinned")
-
-
-_NO_PIN: Final = Step("pin", "no pin", code="no_pin")
-
-
 def default_rules(profiles: Profiles) -> tuple[TargetRule, ...]:
-    """Capabilities, then availability among those that are capable, then the session's pin."""
+    """What is banned, then capabilities and the budget, then availability and the deadline."""
     return (
+        obeys_policy,
         requires_vision(profiles),
         requires_tools(profiles),
         requires_structured_output(profiles),
         fits_context(profiles),
+        within_budget,
         prefers_available,
-        prefers_pinned,
+        meets_deadline,
     )
 
 

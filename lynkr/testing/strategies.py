@@ -14,7 +14,7 @@ from functools import cache
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from lynkr.routing.decision import Decision, Snapshot, Step, Target, Tier
+from lynkr.routing.decision import Decision, Pin, Snapshot, Step, Target, Tier
 from lynkr.testing.bodies import request_bodies, response_bodies
 from lynkr.testing.primitives import extra_fields, json_values, texts, tool_names
 from lynkr.testing.streams import chunkings, event_streams
@@ -39,6 +39,7 @@ __all__ = [
     "json_values",
     "messages",
     "parts",
+    "pins",
     "request_bodies",
     "requests",
     "response_bodies",
@@ -58,15 +59,28 @@ def targets() -> SearchStrategy[Target]:
     return st.sampled_from(known).map(Target.parse)
 
 
+def pins(among: SearchStrategy[Target] | None = None) -> SearchStrategy[Pin]:
+    """Where a session may be served: some with a home elsewhere, some with none."""
+    among = targets() if among is None else among
+    return st.builds(
+        Pin,
+        served=among,
+        home=st.none() | among,
+        tokens=st.sampled_from((0, 900, 60_000)),
+        messages=st.sampled_from((0, 1, 4, 40)),
+        at=st.sampled_from((0.0, 1.0)),
+    )
+
+
 def snapshots(among: SearchStrategy[Target] | None = None) -> SearchStrategy[Snapshot]:
-    """Moments to route in: clocks, unavailable targets, pins of this session and of others."""
+    """Moments to route in: clocks, unavailable targets, the pin of this session."""
     among = targets() if among is None else among
     sessions = st.sampled_from(("s1", "s2"))
     return st.builds(
         Snapshot,
         now=st.sampled_from((0.0, 1.0, 31.0, 1.8e9)),
         unavailable=st.frozensets(among, max_size=4),
-        pins=st.dictionaries(sessions, among, max_size=2),
+        pin=st.none() | pins(among),
         session=st.none() | sessions,
         seed=st.integers(0, 2**63),
     )

@@ -226,11 +226,12 @@ def test_a_decision_holds_no_prompt_text(router, secret):
 _TABLE = {tier.name: names for tier, names in NAMES.items()}
 _SCRIPT = f"""
 from lynkr.model import Message, Request
-from lynkr.routing import PipelineRouter, Snapshot, Target, Tier
+from lynkr.routing import Pin, PipelineRouter, Snapshot, Target, Tier
 tiers = {_TABLE!r}
 router = PipelineRouter({{Tier[name]: targets for name, targets in tiers.items()}})
 unavailable = frozenset(Target("local", name) for name in ("small", "tiny", "other"))
-snapshot = Snapshot(unavailable=unavailable, session="s", pins={{"s": Target("other", "large")}})
+pinned = Target("other", "large")
+snapshot = Snapshot(unavailable=unavailable, session="s", pin=Pin(pinned, pinned))
 for ask in {ASKS!r}:
     said = (Message.user("audit auth and billing end to end"), Message.assistant("ok"), Message.user(ask))
     print(router.route(Request(model="auto", messages=said), snapshot))

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from lynkr.errors import CapabilityError, ConfigError, RoutingError
 from lynkr.model import Message, OutputFormat, OutputKind, Request, Role, Text
 from lynkr.routing import (
+    Pin,
     PipelineRouter,
     Profile,
     Snapshot,
@@ -91,7 +92,7 @@ def test_an_unavailable_target_gives_way():
 
 def test_a_pinned_target_comes_first():
     router = PipelineRouter(TWO)
-    pinned = router.route(asking("hi"), Snapshot(session="s", pins={"s": LARGE, "other": SMALL}))
+    pinned = router.route(asking("hi"), Snapshot(session="s", pin=Pin(LARGE, LARGE)))
     assert pinned.targets == (LARGE, SMALL)
     assert pinned.tiers == (Tier.COMPLEX, Tier.SIMPLE)
     assert pinned.tier is Tier.SIMPLE
@@ -100,8 +101,8 @@ def test_a_pinned_target_comes_first():
 
 def test_a_pin_that_cannot_serve_is_left_alone():
     router = PipelineRouter(TWO)
-    gone = Snapshot(session="s", pins={"s": Target("x", "y")})
-    down = Snapshot(session="s", pins={"s": LARGE}, unavailable=frozenset({LARGE}))
+    gone = Snapshot(session="s", pin=Pin(Target("x", "y"), Target("x", "y")))
+    down = Snapshot(session="s", pin=Pin(LARGE, LARGE), unavailable=frozenset({LARGE}))
     for snapshot in (gone, down):
         decision = router.route(asking("hi"), snapshot)
         assert decision.target == SMALL
@@ -109,7 +110,7 @@ def test_a_pin_that_cannot_serve_is_left_alone():
 
 
 def test_side_traffic_does_not_follow_the_pin():
-    snapshot = Snapshot(session="s", pins={"s": LARGE})
+    snapshot = Snapshot(session="s", pin=Pin(LARGE, LARGE))
     decision = PipelineRouter(TWO).route(asking("hi", "[SUGGESTION MODE: x]"), snapshot)
     assert decision.target == SMALL
 

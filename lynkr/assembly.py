@@ -12,6 +12,7 @@ from lynkr.resilience import BreakerConfig, BreakerRegistry, FullJitter, MemoryB
 from lynkr.routing import PipelineRouter
 from lynkr.service import Layer
 from lynkr.settings import ResilienceSettings, Settings
+from lynkr.stores import MemoryResponses
 from lynkr.telemetry import MemoryStore, Recorder, TelemetryStore
 
 _SECONDS_A_DAY: Final = 86_400.0
@@ -47,7 +48,7 @@ def build_prices(settings: Settings) -> SnapshotPrices:
 
 def _price_list(kind: str) -> str | None:
     """The price list a kind bills by; None for a host that only speaks somebody's dialect."""
-    return None if kind.endswith("-compatible") else kind
+    return None if kind.endswith("-compatible") else kind.removesuffix("-responses")
 
 
 def build_router(settings: Settings, prices: SnapshotPrices | None = None) -> PipelineRouter:
@@ -141,6 +142,7 @@ def build_gateway(settings: Settings, *, transport: Transport | None = None) -> 
         prices=prices,
         flagship=settings.pricing.flagship,
         aliases=settings.aliases,
+        responses=MemoryResponses(),
         total_timeout=settings.timeouts.total,
         record_text=settings.telemetry.record_text,
     )

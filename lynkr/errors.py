@@ -6,6 +6,7 @@
     ├ ConfigError                  settings are wrong; start-up only
     ├ WireError
     │ ├ ClientWireError            400, names the field
+    │ │ └ UnknownResponseError     the answer a request goes on from is not known
     │ └ UpstreamWireError          502, retryable
     ├ RoutingError                 503, no target can serve the request
     │ └ CapabilityError            400, every configured target lacks what the request needs
@@ -27,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, Self
 
+_NO_DETAILS: Mapping[str, object] = MappingProxyType({})
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -54,15 +56,39 @@ class WireError(LynkrError):
 
 
 class ClientWireError(WireError):
-    """The caller's request is malformed; *field* is its path in the caller's own body."""
+    """The caller's request is malformed; *field* is its path in the caller's own body.
+
+    *details* are what a dialect's envelope says besides, for clients that act on it.
+    """
 
     status_hint = 400
     kind = "invalid_request"
+    code: ClassVar[str | None] = None
+    """OpenAI's word for it, where there is one."""
 
-    def __init__(self, message: str, *, field: str | None = None, status: int = 400) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        status: int = 400,
+        details: Mapping[str, object] = _NO_DETAILS,
+    ) -> None:
         super().__init__(message if field is None else f"{field}: {message}")
         self.field = field
         self.status = status
+        self.details = details
+
+
+class UnknownResponseError(ClientWireError):
+    """The request goes on from an answer that nobody here knows (`previous_response_id`)."""
+
+    code = "previous_response_not_found"
+
+    def __init__(self, response_id: str) -> None:
+        # The words are OpenAI's own: clients match on them (read 2026-11).
+        super().__init__(f"Previous response with id '{response_id}' not found.")
+        self.field = "previous_response_id"
 
 
 class UpstreamWireError(WireError):

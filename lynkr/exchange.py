@@ -15,7 +15,9 @@ from lynkr.model import (
     Folder,
     Loss,
     Message,
+    Part,
     Request,
+    Response,
     Start,
     Text,
     ToolResult,
@@ -24,8 +26,10 @@ from lynkr.model import (
 from lynkr.pricing import Cost, PriceTable, cost_of
 from lynkr.routing.decision import Decision, Target, Tier
 from lynkr.service import Journal, RawBody, Reply
+from lynkr.stores import StoredResponse
 from lynkr.telemetry.record import AttemptRecord, Ending, Record
-from lynkr.wire.base import Codec, EventEncoder
+from lynkr.wire.base import AnsweringCodec, Codec, EventEncoder
+from lynkr.wire.json_body import dump
 
 
 @frozen
@@ -34,6 +38,10 @@ class Plan:
 
     targets: tuple[Target, ...]
     decision: Decision | None = None
+
+    def only(self, targets: tuple[Target, ...]) -> "Plan":
+        """The plan for some of its targets."""
+        return Plan(targets, self.decision)
 
     def tier_of(self, target: Target) -> Tier | None:
         """The tier *target* was taken from."""
@@ -97,15 +105,26 @@ class Exchange:
         """Whether the client asked for a stream."""
         return self.request is not None and self.request.stream
 
+    def checked_request(self) -> Request:
+        """The request, once it was read."""
+        if self.request is None:
+            raise AssertionError("an exchange goes on after its request was read")
+        return self.request
+
     def primed(self, reply: Reply) -> None:
         """Note that the answer's first part is there."""
         self.reply = reply
         self.first_event_seconds = self.ledger.monotonic() - self.began
 
     @property
+    def keeps_answer(self) -> bool:
+        """Whether the answer is wanted beyond its end."""
+        return False
+
+    @property
     def observer(self) -> Callable[[Event], None] | None:
         """Collects the answer's words, if the owner wants them kept."""
-        if not self.ledger.record_text:
+        if not self.ledger.record_text and not self.keeps_answer:
             return None
         self._answer = Folder()
         return self._answer.add
@@ -195,7 +214,7 @@ class Exchange:
         return "\n\n".join(f"[{m.role.value}] {_words(m)}" for m in self.request.messages)
 
     def _answer_text(self) -> str | None:
-        if self._answer is None:
+        if self._answer is None or not self.ledger.record_text:
             return None
         return "".join(part.text for part in self._answer.parts() if isinstance(part, Text))
 
@@ -206,6 +225,9 @@ class WireExchange(Exchange):
 
     *error* is why it failed before anything was sent; *raw* is the client's
     own body; *forwarded* are its headers an upstream of its dialect should get.
+    *asked* is the request as the client sees it, where `request` says more;
+    *resumed* is the conversation it goes on from; *keep* is given the id and
+    the parts of a whole answer.
     """
 
     codec: Codec
@@ -213,6 +235,9 @@ class WireExchange(Exchange):
     forwarded: Mapping[str, str] = field(factory=dict[str, str])
     error: LynkrError | None = None
     response_losses: tuple[Loss, ...] = ()
+    asked: Request | None = None
+    resumed: StoredResponse | None = None
+    keep: Callable[[str, tuple[Part, ...]], None] | None = None
     _encoder: EventEncoder | None = None
 
     @property
@@ -229,8 +254,44 @@ class WireExchange(Exchange):
     def encoder(self) -> EventEncoder:
         """Writes this exchange's stream in the client's dialect; one per exchange."""
         if self._encoder is None:
-            self._encoder = self.codec.event_encoder(self.request)
+            self._encoder = self.codec.event_encoder(self.asked or self.request)
         return self._encoder
+
+    @property
+    def answer_id(self) -> str | None:
+        """The id a translated answer is given, for dialects whose clients refer to answers by it."""
+        return f"resp_{self.id}" if self.client_format is WireFormat.OPENAI_RESPONSES else None
+
+    @property
+    def keeps_answer(self) -> bool:
+        return self.keep is not None
+
+    def encode_answer(self, response: Response, now: float) -> bytes:
+        """A whole answer in the client's dialect; what fell stands in `losses`."""
+        response = evolve(
+            response,
+            id=self.answer_id or response.id,
+            created=int(now) if response.created is None else response.created,
+        )
+        asked = self.asked or self.request
+        if asked is not None and isinstance(self.codec, AnsweringCodec):
+            encoded = self.codec.encode_answer(response, asked)
+        else:
+            encoded = self.codec.encode_response(response)
+        self.response_losses = encoded.losses
+        return dump(encoded.body)
+
+    def finish(self, ending: Ending, status: int, error: BaseException | None = None) -> None:
+        """Keep a whole answer, if it is to be kept, and write the record; only the first call counts."""
+        if ending is Ending.OK and not self._written:
+            self._keep_answer()
+        Exchange.finish(self, ending, status, error)
+
+    def _keep_answer(self) -> None:
+        if self.keep is None or self._answer is None or self.reply is None or not self.reply.tally.complete:
+            return
+        given = self.reply.tally.id if self.reply.raw is not None else self.answer_id
+        self.keep(given or "", self._answer.parts())
 
     def fail(self, error: BaseException, *, started: bool) -> None:
         """Write the record of a defect or a shutdown; *started* says that a 200 is out already."""
@@ -245,10 +306,11 @@ def error_name(error: BaseException) -> str:
     return type(error).__name__
 
 
-def stamp(event: Event, now: float) -> Event:
-    """*event*, with the time filled in that a dialect without one left open."""
-    if isinstance(event, Start) and event.created is None:
-        return evolve(event, created=int(now))
+def stamp(event: Event, now: float, answer_id: str | None = None) -> Event:
+    """*event*, with the time filled in that a dialect without one left open, and under *answer_id*."""
+    if isinstance(event, Start):
+        created = int(now) if event.created is None else event.created
+        return evolve(event, id=answer_id or event.id, created=created)
     return event
 
 

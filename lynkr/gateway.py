@@ -3,13 +3,14 @@
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from attrs import asdict, evolve
 
+from lynkr.conversation import Conversations
 from lynkr.errors import (
     AllTargetsFailed,
     ClientWireError,
@@ -20,19 +21,21 @@ from lynkr.errors import (
 )
 from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
 from lynkr.layers import deadline, journal, standard_layers
-from lynkr.model import Folder, Json, Request, Response, WireFormat
+from lynkr.model import Extras, Folder, Json, Request, Response, WireFormat
 from lynkr.pricing import PriceTable
 from lynkr.providers.base import Provider, TokenCounter, Transport
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
 from lynkr.resilience import BreakerRegistry, MemoryBreakers, shut
 from lynkr.routing import Decision, Snapshot, Target, TierRouter, features_of
 from lynkr.service import Call, EventStream, Layer, RawBody, Reply, stack
+from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
 from lynkr.telemetry.record import Ending, Record
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
-from lynkr.wire.json_body import dump, parse_body, parse_value
+from lynkr.wire.json_body import JsonBody, dump, parse_body, parse_value
 from lynkr.wire.openai_chat import OpenAIChatCodec
+from lynkr.wire.openai_responses import OpenAIResponsesCodec
 
 # The client's headers an upstream of the same dialect gets, whatever their values: new betas must not
 # break the gateway.  Credentials are never among them: the provider's own are added by its `Auth`.
@@ -40,6 +43,15 @@ _FORWARDED: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
     {
         WireFormat.ANTHROPIC_MESSAGES: ("anthropic-", "x-claude-code-"),
         WireFormat.OPENAI_CHAT: ("openai-beta",),
+        # What Codex sends beside its body (read 2026-11).
+        WireFormat.OPENAI_RESPONSES: (
+            "openai-beta",
+            "session-id",
+            "thread-id",
+            "x-client-request-id",
+            "x-codex-",
+            "originator",
+        ),
     }
 )
 # The provider's headers a client gets with an error, because clients act on them.
@@ -49,6 +61,9 @@ _NEEDED_TO_ANSWER: Final[Mapping[WireFormat, str]] = MappingProxyType(
     {WireFormat.ANTHROPIC_MESSAGES: "max_tokens"}
 )
 _SESSION_HEADERS: Final = ("x-claude-code-session-id", "x-session-id", "session-id")
+
+
+_CLIENT_CODECS: Final[tuple[Codec, ...]] = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
 
 
 class RequestIds:
@@ -94,6 +109,7 @@ class Gateway:
         flagship: Target | None = None,
         aliases: Mapping[str, Target] = MappingProxyType({}),
         codecs: Sequence[Codec] | None = None,
+        responses: ResponseStore | None = None,
         total_timeout: float | None = None,
         record_text: bool = False,
         clock: Callable[[], float] = time.time,
@@ -106,7 +122,8 @@ class Gateway:
         self._recorder = recorder = Recorder(store) if recorder is None and store is not None else recorder
         self._transports = tuple(transports)
         self._aliases = dict(aliases)
-        self._codecs = {codec.format: codec for codec in codecs or (AnthropicCodec(), OpenAIChatCodec())}
+        self._codecs = {codec.format: codec for codec in codecs or _CLIENT_CODECS}
+        self._conversations = None if responses is None else Conversations(responses, monotonic)
         self._total_timeout = total_timeout
         self._ids = RequestIds() if ids is None else ids
         self._closed = False
@@ -290,11 +307,14 @@ class Gateway:
             parsed = parse_body(body)
             if not counting:
                 _check_complete(format, parsed.value)
-            exchange.request = request = codec.decode_request(parsed.value)
-            exchange.raw = RawBody(format, parsed)
+            self._read(exchange, parsed)
+            if self._conversations is not None:
+                self._conversations.resume(exchange, headers)
             exchange.forwarded = forwarded_headers(format, headers)
             exchange.session = next((headers[name] for name in _SESSION_HEADERS if name in headers), None)
-            exchange.plan = self._plan(request, exchange.session)
+            exchange.plan = self._plan(exchange.checked_request(), exchange.session)
+            if self._conversations is not None:
+                self._conversations.settle(exchange, self._speaks_responses)
         except LynkrError as error:
             exchange.error = error
         except Exception as error:
@@ -302,6 +322,29 @@ class Gateway:
                 exchange.fail(error, started=False)
             raise
         return exchange
+
+    def _read(self, exchange: WireExchange, body: JsonBody) -> None:
+        """Read the client's request; a Responses-shaped one to Chat is answered in Chat all the same.
+
+        Cursor's agent sends those (forum.cursor.com/t/159298, read 2026-11).
+        """
+        client = exchange.codec.format
+        responses = self._codecs.get(WireFormat.OPENAI_RESPONSES)
+        is_misplaced = "input" in body.value and "messages" not in body.value
+        if client is WireFormat.OPENAI_CHAT and responses is not None and is_misplaced:
+            exchange.request = request = responses.decode_request(body.value)
+            options = {name: body.value[name] for name in ("stream_options",) if name in body.value}
+            exchange.asked = evolve(request, extras=Extras(client, options))
+            return
+        exchange.request = exchange.codec.decode_request(body.value)
+        exchange.raw = RawBody(client, body)
+
+    def _speaks_responses(self, target: Target) -> bool:
+        provider = self._providers.get(target.provider)
+        if provider is None:
+            return False
+        spoken: Collection[WireFormat] = getattr(provider, "spoken", ())  # `DialectProvider` has several
+        return WireFormat.OPENAI_RESPONSES in (provider.codec.format, *spoken)
 
     async def answer(self, exchange: WireExchange, /) -> WireReply:
         """Send what `begin` decided.  Never raises `LynkrError`.
@@ -354,12 +397,7 @@ class Gateway:
         folder = Folder()
         async for event in events:
             folder.add(event)
-        response = folder.response()
-        if response.created is None:
-            response = evolve(response, created=int(self._ledger.clock()))
-        encoded = exchange.codec.encode_response(response)
-        exchange.response_losses = encoded.losses
-        return dump(encoded.body)
+        return exchange.encode_answer(folder.response(), self._ledger.clock())
 
     def _failed(self, exchange: WireExchange, error: LynkrError) -> WireReply:
         """*error* in the client's dialect; a provider's own words go through unmodified where they can."""
@@ -411,11 +449,9 @@ class Gateway:
             raise GatewayClosed("the gateway is closed")
 
     def _call(self, exchange: Exchange, plan: Plan) -> Call:
-        if exchange.request is None:
-            raise AssertionError("an exchange is planned after its request was read")
         deadline = None if self._total_timeout is None else exchange.began + self._total_timeout
         return Call(
-            request=exchange.request,
+            request=exchange.checked_request(),
             target=plan.targets[0],
             alternatives=plan.targets[1:],
             raw=exchange.raw if isinstance(exchange, WireExchange) else None,

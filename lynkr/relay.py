@@ -147,7 +147,8 @@ class EncodedEvents:
                 self._exchange.finish(Ending.OK, self._reply.status)
                 break
             try:
-                data = encoder.encode(stamp(await self._source.__anext__(), self._clock()))
+                event = stamp(await self._source.__anext__(), self._clock(), self._exchange.answer_id)
+                data = encoder.encode(event)
             except StopAsyncIteration:
                 self._drained = True
                 data = encoder.close()

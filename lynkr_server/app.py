@@ -22,6 +22,7 @@ from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
 from lynkr.wire.json_body import dump
 from lynkr.wire.openai_chat import OpenAIChatCodec
+from lynkr.wire.openai_responses import OpenAIResponsesCodec
 from lynkr_server.access import KeyCheck, Unauthorised
 from lynkr_server.http import (
     JSON_HEADERS,
@@ -76,13 +77,14 @@ class App:
         self._models = tuple(models)
         self._keys = KeyCheck(settings.accepted_keys)
         self._codecs: dict[WireFormat, Codec] = {
-            codec.format: codec for codec in (AnthropicCodec(), OpenAIChatCodec())
+            codec.format: codec for codec in (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
         }
         self._gateway: Gateway | None = None
         self._serving: set[asyncio.Task[object]] = set()
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/messages": {"POST": self._wire(WireFormat.ANTHROPIC_MESSAGES)},
             "/v1/chat/completions": {"POST": self._wire(WireFormat.OPENAI_CHAT)},
+            "/v1/responses": {"POST": self._wire(WireFormat.OPENAI_RESPONSES)},
             "/v1/messages/count_tokens": {"POST": self._bounded(self._count_tokens)},
             "/v1/models": {"GET": self._list_models},
             "/health/live": {"GET": self._live},

@@ -217,7 +217,7 @@ def read_anthropic(body: _Node) -> Asked:
         total_tokens=count_tokens(body),
         caches="cache_control" in json.dumps(body),
         turns=sum(message["role"] == "assistant" for message in messages),
-        digest=_digest(body),
+        digest=digest_of(body),
     )
 
 
@@ -248,11 +248,11 @@ def read_openai(body: _Node) -> Asked:
         # OpenAI caches by itself, prefixes of 1024 tokens or more ("Prompt caching", read 2026-11).
         caches=prefix >= 1024,
         turns=sum(message["role"] == "assistant" for message in messages),
-        digest=_digest(body),
+        digest=digest_of(body),
     )
 
 
-def _digest(body: _Node) -> str:
+def digest_of(body: _Node) -> str:
     """Of everything but `stream`, so that a streamed answer has the ids of the whole one."""
     same = {name: value for name, value in body.items() if not name.startswith("stream")}
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
@@ -276,7 +276,7 @@ def anthropic_answer(
     message = _anthropic_message(asked, turn)
     if not body.get("stream"):
         return json_answer(message, format=_ANTHROPIC)
-    return _stream_answer(_anthropic_events(message), _ANTHROPIC)
+    return stream_answer(_anthropic_events(message), _ANTHROPIC)
 
 
 def _anthropic_message(asked: Asked, turn: Turn) -> _Body:
@@ -363,7 +363,7 @@ def openai_answer(body: _Node, *, context_window: int | None = None, compose: Co
     if not body.get("stream"):
         return json_answer(completion, format=_OPENAI)
     with_usage = bool((body.get("stream_options") or _NONE).get("include_usage"))
-    return _stream_answer(_openai_chunks(completion, with_usage=with_usage), _OPENAI)
+    return stream_answer(_openai_chunks(completion, with_usage=with_usage), _OPENAI)
 
 
 def _openai_completion(asked: Asked, turn: Turn) -> _Body:
@@ -441,7 +441,7 @@ def _missing(body: _Node, also: tuple[str, ...]) -> str | None:
     return None
 
 
-def _stream_answer(events: Iterator[tuple[str, _Body | None]], format: WireFormat) -> Answer:
+def stream_answer(events: Iterator[tuple[str, _Body | None]], format: WireFormat) -> Answer:
     sends: list[Send] = []
     for name, payload in events:
         data = "[DONE]" if payload is None else json.dumps(payload, ensure_ascii=False, separators=(",", ":"))

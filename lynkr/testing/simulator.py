@@ -1,4 +1,4 @@
-"""An upstream on the loopback interface: two dialects, streaming, tool calls, and faults on demand.
+"""An upstream on the loopback interface: three dialects, streaming, tool calls, and faults on demand.
 
 It is a simulator and says so, in the header ``x-simulator: lynkr`` and in the
 text of each answer.  An answer is a function of its request::
@@ -34,6 +34,7 @@ from attrs import field, frozen
 
 from lynkr.model import WireFormat
 from lynkr.testing.answers import CREATED, Composer, anthropic_answer, count_tokens, openai_answer, turn_of
+from lynkr.testing.answers_responses import responses_answer
 from lynkr.testing.faults import Answer, Cut, Move, Pause, Reset, Script, Send, error_answer, json_answer
 
 __all__ = ["RecordedRequest", "Simulator", "SimulatorServer", "main"]
@@ -151,8 +152,7 @@ class Simulator:
             body.setdefault("max_tokens", 1)
             checked = anthropic_answer({**body, "stream": False})
             return checked if checked.status != 200 else json_answer({"input_tokens": count_tokens(body)})
-        answer_of = anthropic_answer if path == "/v1/messages" else openai_answer
-        answer = answer_of(body, context_window=self._context_window, compose=self._compose)
+        answer = _ANSWERS[path](body, context_window=self._context_window, compose=self._compose)
         model = body.get("model")
         name = model if isinstance(model, str) and model in self.scripts else None
         followed = self.default if name is None else self.scripts[name]
@@ -161,7 +161,13 @@ class Simulator:
         return followed.fault(number)(answer)
 
 
+_ANSWERS: Final = {
+    "/v1/messages": anthropic_answer,
+    "/v1/chat/completions": openai_answer,
+    "/v1/responses": responses_answer,
+}
 _FORMATS: Final = {
+    "/v1/responses": WireFormat.OPENAI_RESPONSES,
     "/v1/messages": WireFormat.ANTHROPIC_MESSAGES,
     "/v1/messages/count_tokens": WireFormat.ANTHROPIC_MESSAGES,
     "/v1/chat/completions": WireFormat.OPENAI_CHAT,
@@ -397,7 +403,7 @@ def main(argv: list[str] | None = None) -> int:
     """``python -m lynkr.testing.simulator``."""
     parser = argparse.ArgumentParser(
         prog="python -m lynkr.testing.simulator",
-        description="Serve simulated Anthropic Messages and OpenAI Chat APIs on the loopback interface.",
+        description="Serve simulated Messages, Chat Completions and Responses APIs on the loopback interface.",
     )
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
     anyio.run(_serve, parser.parse_args(argv).port)

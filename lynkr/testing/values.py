@@ -67,7 +67,8 @@ __all__ = [
 
 _ANTHROPIC: Final = WireFormat.ANTHROPIC_MESSAGES
 _OPENAI: Final = WireFormat.OPENAI_CHAT
-_OWNERS: Final = (_ANTHROPIC, _OPENAI, WireFormat.GEMINI)
+_RESPONSES: Final = WireFormat.OPENAI_RESPONSES
+_OWNERS: Final = (_ANTHROPIC, _OPENAI, _RESPONSES, WireFormat.GEMINI)
 
 
 @frozen
@@ -78,6 +79,7 @@ class _Form:
     is_free: bool = False
     top_k: bool = True
     seed: bool = True
+    stop: bool = True
     max_temperature: float = 2.0
     stop_reasons: tuple[StopReason, ...] = tuple(StopReason)
 
@@ -93,6 +95,13 @@ _FORMS: Final = {
     _OPENAI: _Form(
         owners=(_OPENAI,),
         top_k=False,
+        stop_reasons=(StopReason.END_TURN, StopReason.MAX_TOKENS, StopReason.TOOL_USE, StopReason.REFUSAL),
+    ),
+    _RESPONSES: _Form(
+        owners=(_RESPONSES,),
+        top_k=False,
+        seed=False,
+        stop=False,
         stop_reasons=(StopReason.END_TURN, StopReason.MAX_TOKENS, StopReason.TOOL_USE, StopReason.REFUSAL),
     ),
 }
@@ -139,9 +148,17 @@ _FOREIGN_USER: Final[Mapping[WireFormat, tuple[Mapping[str, Json], ...]]] = {
         {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
         {"type": "file", "file": {"file_id": "file-1"}},
     ),
+    _RESPONSES: (
+        {"type": "input_file", "file_id": "file-1"},
+        {"type": "input_image", "file_id": "file-2", "detail": "auto"},
+    ),
     WireFormat.GEMINI: ({"executableCode": {"language": "PYTHON", "code": "1"}},),
 }
 _FOREIGN_ANSWER: Final[Mapping[WireFormat, tuple[Mapping[str, Json], ...]]] = {
+    _RESPONSES: (
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}},
+        {"type": "item_reference", "id": "msg_9"},
+    ),
     _ANTHROPIC: (
         {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "né"}},
         {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []},
@@ -182,7 +199,7 @@ def _tool_results(draw: DrawFn, format: WireFormat | None, call_id: str) -> Tool
     if format is not _OPENAI:
         inner |= _images(format)
     content = draw(st.lists(inner, min_size=int(format is _OPENAI), max_size=2))
-    is_error = format is not _OPENAI and draw(st.booleans())
+    is_error = format not in (_OPENAI, _RESPONSES) and draw(st.booleans())
     return ToolResult(call_id, tuple(content), is_error, draw(extras(format)))
 
 
@@ -216,15 +233,17 @@ def _user_messages(draw: DrawFn, format: WireFormat | None, open_calls: tuple[st
     content = (*results, *said)
     if format is None:
         content = tuple(draw(st.permutations(content)))
-    # OpenAI Chat: a message of results alone becomes tool messages, with no node left to hold extras.
-    homeless = format is _OPENAI and not said
+    # OpenAI: a message of results alone becomes tool messages, with no node left to hold extras.
+    homeless = format in (_OPENAI, _RESPONSES) and not said
     return Message(Role.USER, content, NO_EXTRAS if homeless else draw(extras(format)))
 
 
 @st.composite
 def _assistant_messages(draw: DrawFn, format: WireFormat | None, call_ids: tuple[str, ...] = ()) -> Message:
     calls = [draw(tool_calls(format, ids=st.just(call_id))) for call_id in call_ids]
-    return Message(Role.ASSISTANT, draw(_answers(format, tuple(calls))), draw(extras(format)))
+    answer = draw(_answers(format, tuple(calls)))
+    # Responses lists what an assistant did item by item: there is no message around it.
+    return Message(Role.ASSISTANT, answer, NO_EXTRAS if format is _RESPONSES else draw(extras(format)))
 
 
 @st.composite
@@ -300,6 +319,7 @@ def tool_specs(format: WireFormat | None = None) -> SearchStrategy[ToolSpec]:
 _FOREIGN_TOOLS: Final[Mapping[WireFormat, Mapping[str, Json]]] = {
     _ANTHROPIC: {"type": "web_search_20250305", "name": "web_search", "max_uses": 3},
     _OPENAI: {"type": "custom", "custom": {"name": "web_search", "format": {"type": "text"}}},
+    _RESPONSES: {"type": "web_search", "search_context_size": "low"},
     WireFormat.GEMINI: {"googleSearch": {}},
 }
 
@@ -322,8 +342,8 @@ def _tool_choices(
     if not names or draw(st.booleans()):
         return None
     mode = draw(st.sampled_from(ToolMode))
-    # OpenAI Chat spells the other modes as bare words, which hold no further fields.
-    bare = format is _OPENAI and mode is not ToolMode.NAMED
+    # OpenAI spells the other modes as bare words, which hold no further fields.
+    bare = format in (_OPENAI, _RESPONSES) and mode is not ToolMode.NAMED
     return ToolChoice(
         mode, names[0] if mode is ToolMode.NAMED else None, NO_EXTRAS if bare else draw(extras(format))
     )
@@ -338,7 +358,7 @@ def _samplings(draw: DrawFn, format: WireFormat | None) -> Sampling:
         top_p=draw(st.none() | st.sampled_from((0.9, 1.0))),
         top_k=draw(st.none() | st.integers(1, 500)) if form.top_k else None,
         seed=draw(st.none() | st.integers(0, 2**31)) if form.seed else None,
-        stop=tuple(draw(st.lists(texts(), max_size=3))),
+        stop=tuple(draw(st.lists(texts(), max_size=3))) if form.stop else (),
     )
 
 
@@ -351,6 +371,8 @@ def _reasoning_options(format: WireFormat | None) -> SearchStrategy[ReasoningOpt
     match format:
         case WireFormat.OPENAI_CHAT:
             return effort
+        case WireFormat.OPENAI_RESPONSES:
+            return st.builds(ReasoningOptions, st.none(), st.none() | efforts, st.none(), extras(format))
         case WireFormat.ANTHROPIC_MESSAGES:
             return on | effort | st.builds(ReasoningOptions, st.just(False))
         case _:
@@ -423,7 +445,11 @@ def usages(draw: DrawFn, format: WireFormat | None = None) -> Usage:
         written = None
     if format is _ANTHROPIC:
         thought = None
+    if format is _RESPONSES:
+        read, written, thought = read or 0, written or 0, thought or 0
     one_hour = None if written is None else draw(st.none() | st.integers(0, written))
+    if format is _RESPONSES:
+        one_hour = None
     usage = Usage(
         input=draw(counts) + (read or 0) + (written or 0),
         output=draw(counts) + (thought or 0),
@@ -466,7 +492,7 @@ def responses(draw: DrawFn, format: WireFormat | None = None) -> Response:
         usage=draw(usages(format)),
         stop_sequence=draw(texts()) if reason is StopReason.STOP_SEQUENCE else None,
         created=draw(st.integers(0, 2**31))
-        if format is _OPENAI or (format is None and draw(st.booleans()))
+        if format in (_OPENAI, _RESPONSES) or (format is None and draw(st.booleans()))
         else None,
         extras=draw(extras(format)),
     )

@@ -204,7 +204,9 @@ def encode_error(error: BaseException) -> EncodedError:
         case AllTargetsFailed():
             return encode_error(error.last)
         case ClientWireError():
-            return _envelope(error.status, str(error), "invalid_request_error", param=error.field)
+            return _envelope(
+                error.status, str(error), "invalid_request_error", param=error.field, code=error.code
+            )
         case CapabilityError():
             return _envelope(error.status_hint, str(error), "invalid_request_error")
         case UpstreamError():

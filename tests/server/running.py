@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 from lynkr.assembly import build_gateway, served_models
 from lynkr.gateway import Gateway
 from lynkr.providers import AiohttpTransport
+from lynkr.settings import Settings
 from lynkr.telemetry import Query, Record
 from lynkr.testing import Simulator, SimulatorServer
 from lynkr.testing.faults import Answer, Fault, Script, Send, stall
@@ -66,26 +67,16 @@ def upstream(simulator: Simulator | None = None) -> Iterator[Upstream]:
 
 
 @frozen
-class House:
-    """A running gateway: its address, its upstream, its ledger."""
+class Running:
+    """A running gateway: its address, its ledger."""
 
     url: str
-    upstream: Upstream
     gateway: Gateway
     client: httpx.Client
 
     @property
-    def simulator(self) -> Simulator:
-        return self.upstream.simulator
-
-    @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
-
-    def fails(self, model: str, steps: Script) -> str:
-        """Make *model* follow *steps*; the name."""
-        self.simulator.play(steps, model)
-        return model
 
     def records(self) -> list[Record]:
         """Every record written so far, oldest first."""
@@ -117,6 +108,22 @@ class House:
         return sock
 
 
+@frozen
+class House(Running):
+    """A gateway in front of a simulator."""
+
+    upstream: Upstream
+
+    @property
+    def simulator(self) -> Simulator:
+        return self.upstream.simulator
+
+    def fails(self, model: str, steps: Script) -> str:
+        """Make *model* follow *steps*; the name."""
+        self.simulator.play(steps, model)
+        return model
+
+
 class _Thread(Server):
     """The server, for a thread: no signals, an event once it serves."""
 
@@ -132,6 +139,27 @@ class _Thread(Server):
 
 
 @contextmanager
+def serving(settings: Settings) -> Iterator[Running]:
+    """The gateway of *settings*, on a free port."""
+    gateway = build_gateway(settings, transport=AiohttpTransport())
+    (bound,) = listen("127.0.0.1", 0)
+    app = App(lambda: gateway, settings.server, models=served_models(settings))
+    server = _Thread(app, settings.server)
+    thread = threading.Thread(target=server.run, args=([bound],), name="gateway")
+    url = url_of(bound)
+    thread.start()
+    try:
+        assert server.ready.wait(PATIENCE)
+        assert server.started
+        with httpx.Client(base_url=url, timeout=PATIENCE) as client:
+            yield Running(url, gateway, client)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@contextmanager
 def house(
     ledger: Path,
     simulator: Simulator | None = None,
@@ -139,28 +167,10 @@ def house(
     **overrides: object,
 ) -> Iterator[House]:
     """The whole house over real sockets; dotted keys of *overrides* are settings."""
-    with ExitStack() as stack:
-        below = stack.enter_context(upstream(simulator))
-        settings = settings_for(
-            below.url, tiers, **{"telemetry.path": str(ledger), "server.drain_seconds": 1, **overrides}
-        )
-        gateway = build_gateway(settings, transport=AiohttpTransport())
-        (bound,) = listen("127.0.0.1", 0)
-        app = App(lambda: gateway, settings.server, models=served_models(settings))
-        server = _Thread(app, settings.server)
-        thread = threading.Thread(target=server.run, args=([bound],), name="gateway")
-        url = url_of(bound)
-        thread.start()
-        try:
-            assert server.ready.wait(PATIENCE)
-            assert server.started
-            client = stack.enter_context(closing(httpx.Client(base_url=url, timeout=PATIENCE)))
-            yield House(url, below, gateway, client)
-        finally:
-            stack.close()  # clients and upstream first: nothing is left to wait for
-            server.should_exit = True
-            thread.join(30)
-            assert not thread.is_alive()
+    with upstream(simulator) as below:
+        fixed = {"telemetry.path": str(ledger), "server.drain_seconds": 1}
+        with serving(settings_for(below.url, tiers, **(fixed | overrides))) as running:
+            yield House(running.url, running.gateway, running.client, below)
 
 
 def message(text: str, model: str = "lynkr-auto", **fields: Any) -> dict[str, Any]:

@@ -57,6 +57,7 @@ _OF_DIALECT: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
     {
         WireFormat.ANTHROPIC_MESSAGES: ("anthropic-",),
         WireFormat.OPENAI_CHAT: ("openai-",),
+        WireFormat.OPENAI_RESPONSES: ("openai-",),
     }
 )
 _BETA: Final = "anthropic-beta"
@@ -203,11 +204,13 @@ class HTTPProvider:
         raw = self._own_dialect(call)
         if raw is not None and not rules.refuses(raw.value, model):
             headers = self._headers(call, {})
-            return _Outgoing(rules.splice(raw, model, _moved_betas(headers, rules)), headers, passes=True)
+            body = rules.splice(raw, model, _moved_betas(headers, rules))
+            return _Outgoing(body, headers, passes=True, losses=rules.losses(raw.value, model))
         encoded = self.codec.encode_request(evolve(call.request, model=model))
         headers = self._headers(call, encoded.headers)
         body = dump(rules.apply(encoded.body, model, _moved_betas(headers, rules)))
-        return _Outgoing(body, headers, passes=False, losses=encoded.losses)
+        losses = (*encoded.losses, *rules.losses(encoded.body, model))
+        return _Outgoing(body, headers, passes=False, losses=losses)
 
     def _own_dialect(self, call: Call) -> JsonBody | None:
         """The client's body, if it is in this provider's dialect."""
@@ -278,7 +281,7 @@ class HTTPProvider:
         if passes:
             raw = PassedBytes(connection, reading, tally)
             await raw.prime()
-            return evolve(reply, raw=raw)
+            return evolve(reply, raw=raw, losses=outgoing.losses)
         events = DecodedEvents(connection, reading)
         await events.prime()
         return evolve(reply, events=events, losses=outgoing.losses)
@@ -304,7 +307,7 @@ class HTTPProvider:
             # The tap: counted in the tally, never harms the answer.
             reply.tally.tap_error = f"{type(error).__name__}: {error}"
         if passes:
-            return evolve(reply, raw=OnePiece(body))
+            return evolve(reply, raw=OnePiece(body), losses=outgoing.losses)
         return evolve(reply, events=ListedEvents(deque(events)), losses=outgoing.losses)
 
     def _read_whole(

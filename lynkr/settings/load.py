@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from lynkr.providers.base import Timeouts
-from lynkr.providers.builtin import HOSTS
+from lynkr.providers.builtin import ALIASES, HOSTS
 from lynkr.settings.problems import KeyPath, Problem, did_you_mean, raise_for
 from lynkr.settings.seed import (
     UNSUPPORTED,
@@ -94,11 +94,18 @@ def _named_targets(tree: RawTree) -> Iterator[tuple[KeyPath, str]]:
 def _complete_providers(tree: RawTree, environ: Mapping[str, str]) -> None:
     """Fill in what goes without saying: built-in providers in use, kinds, keys, *local*."""
     named = {target.partition(":")[0].strip() for _, target in _named_targets(tree)}
+    for provider in tree.tables("providers").values():
+        kind_name = provider.get("kind")
+        if isinstance(kind_name, str):
+            provider["kind"] = ALIASES.get(kind_name, kind_name)
+    claimed: set[str] = set()
     for name, host in HOSTS.items():
         variable = host.key_env
-        if host.base_url is None or variable is None:
-            continue  # a dialect without a host of its own
-        has_key = bool(environ.get(variable, "").strip())
+        if variable is None or (host.base_url is None and name not in tree.table("providers")):
+            continue  # a dialect without a host of its own, or a cloud nobody gave an address in
+        # A key brings in the first kind it is for; that host's other dialects are there when asked for.
+        has_key = bool(environ.get(variable, "").strip()) and variable not in claimed
+        claimed.add(variable)
         if name in named or has_key or name in tree.table("providers"):
             if name not in tree.table("providers"):
                 tree.put(("providers", name), {}, variable_text(variable) if has_key else tree.file)

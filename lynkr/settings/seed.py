@@ -6,7 +6,9 @@ Honoured as they are:
   separated by commas; without a colon, a model of ``MODEL_PROVIDER``.
 - ``MODEL_PROVIDER``: with ``<PROVIDER>_MODEL``, else ``MODEL_DEFAULT``, the default target.
 - ``<PROVIDER>_API_KEY`` (named by `lynkr.providers.builtin.HOSTS`), ``<PROVIDER>_ENDPOINT`` and
-  ``<PROVIDER>_MODEL`` of the providers in `PROVIDERS`.
+  ``<PROVIDER>_MODEL`` of the providers in `PROVIDERS`; ``AZURE_OPENAI_DEPLOYMENT``,
+  ``AZURE_OPENAI_API_VERSION``, ``AZURE_ANTHROPIC_VERSION``, ``DATABRICKS_API_BASE`` and
+  ``DATABRICKS_ENDPOINT_PATH``.
 - ``PORT``.
 
 Everything else of its some 320 names is ignored, with a warning where the
@@ -17,10 +19,11 @@ this version does not speak to (`UNSUPPORTED`) are refused where they are named.
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from attrs import frozen
 
+from lynkr.providers.builtin import ALIASES
 from lynkr.routing.decision import Tier
 from lynkr.settings.problems import KeyPath, Problem, closest, did_you_mean
 from lynkr.settings.values import EnvironmentText
@@ -31,19 +34,24 @@ class SeedProvider:
     """A built-in provider's names in the environment.
 
     *model* is the one the Node.js Lynkr takes when none is named (its
-    config/index.js, read 2026-11).
+    config/index.js, read 2026-11).  *endpoint* and *deployment* end the names
+    of the variables for its address and its model.  *is_cloud*: the address is
+    a resource's, to be taken as it stands.
     """
 
     prefix: str
     model: str | None
+    endpoint: str = "ENDPOINT"
+    deployment: str = "MODEL"
+    is_cloud: bool = False
 
     @property
     def endpoint_variable(self) -> str:
-        return f"{self.prefix}_ENDPOINT"
+        return f"{self.prefix}_{self.endpoint}"
 
     @property
     def model_variable(self) -> str:
-        return f"{self.prefix}_MODEL"
+        return f"{self.prefix}_{self.deployment}"
 
 
 PROVIDERS: Final[Mapping[str, SeedProvider]] = MappingProxyType(
@@ -55,20 +63,23 @@ PROVIDERS: Final[Mapping[str, SeedProvider]] = MappingProxyType(
         "ollama": SeedProvider("OLLAMA", "qwen2.5-coder:7b"),
         "llamacpp": SeedProvider("LLAMACPP", "default"),
         "lmstudio": SeedProvider("LMSTUDIO", "default"),
+        "azure-openai": SeedProvider("AZURE_OPENAI", "gpt-4o", deployment="DEPLOYMENT", is_cloud=True),
+        "azure-anthropic": SeedProvider("AZURE_ANTHROPIC", None, is_cloud=True),
+        "databricks": SeedProvider(
+            "DATABRICKS", "databricks-claude-sonnet-4-5", endpoint="API_BASE", is_cloud=True
+        ),
+        "zai": SeedProvider("ZAI", "GLM-4.7"),
+        "deepseek": SeedProvider("DEEPSEEK", None),
+        "edenai": SeedProvider("EDENAI", None),
+        "atlas": SeedProvider("ATLASCLOUD", "qwen/qwen3.8-max"),
+        "baidu": SeedProvider("BAIDU", "ernie-4.5-turbo-128k"),
     }
 )
 
 UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "azure-anthropic": 'use "anthropic:MODEL" and ANTHROPIC_API_KEY if its host was api.anthropic.com',
-        "azure-openai": "use a [providers] entry of kind openai if the deployment has an OpenAI v1 endpoint",
-        "databricks": "use another provider",
         "bedrock": 'use "anthropic:MODEL" and ANTHROPIC_API_KEY for Claude models',
         "vertex": "use another provider",
-        "zai": 'use a [providers] entry of kind anthropic with base_url = "https://api.z.ai/api/anthropic"',
-        "edenai": "use another provider",
-        "atlas": "use a [providers] entry of kind openai with the host's base_url",
-        "baidu": "use a [providers] entry of kind openai with the host's base_url",
         "codex": "use another provider",
     }
 )
@@ -122,6 +133,7 @@ def seed_settings(environ: Mapping[str, str]) -> tuple[list[SeedSetting], list[P
     settings: list[SeedSetting] = []
     problems: list[Problem] = []
     main = environ.get("MODEL_PROVIDER", "").strip().lower()
+    main = ALIASES.get(main, main)
     for tier, variable in zip(Tier, _tier_variables(), strict=True):
         names = [name.strip() for name in environ.get(variable, "").split(",") if name.strip()]
         bare = [name for name in names if ":" not in name]
@@ -178,7 +190,8 @@ def _tier_variables() -> tuple[str, ...]:
 def _target_text(name: str, main: str) -> str:
     provider, colon, model = name.partition(":")
     # The seed lower-cases the provider and leaves the model alone.
-    return f"{provider.strip().lower()}:{model.strip()}" if colon else f"{main}:{name}"
+    provider = provider.strip().lower()
+    return f"{ALIASES.get(provider, provider)}:{model.strip()}" if colon else f"{main}:{name}"
 
 
 def _misspelt_tiers(environ: Mapping[str, str]) -> Iterator[Problem]:
@@ -194,23 +207,53 @@ def _provider_settings(environ: Mapping[str, str]) -> Iterator[SeedSetting]:
     for name, provider in PROVIDERS.items():
         # ANTHROPIC_ENDPOINT is no name of the seed's, but the pattern leads one to expect it.
         endpoint = environ.get(provider.endpoint_variable, "").strip()
-        if endpoint:
+        if endpoint and provider.is_cloud:
+            yield from _cloud_settings(name, provider, endpoint, environ)
+        elif endpoint:
             url = EnvironmentText(base_url(endpoint))
             yield SeedSetting(provider.endpoint_variable, ("providers", name, "base_url"), url)
+
+
+def _cloud_settings(
+    name: str, provider: SeedProvider, endpoint: str, environ: Mapping[str, str]
+) -> Iterator[SeedSetting]:
+    """A resource's address, without its query, and the version that stands there or in a variable."""
+    variable = provider.endpoint_variable
+    address, _, query = endpoint.partition("?")
+    yield SeedSetting(variable, ("providers", name, "base_url"), EnvironmentText(address))
+    if name == "azure-openai":
+        if address.rstrip("/").endswith("/responses"):
+            yield SeedSetting(variable, ("providers", name, "kind"), "azure-openai-responses")
+        own = dict(parse_qsl(query)).get("api-version", "")
+        version = own or environ.get("AZURE_OPENAI_API_VERSION", "").strip()
+        if version:
+            origin = variable if own else "AZURE_OPENAI_API_VERSION"
+            yield SeedSetting(origin, ("providers", name, "api_version"), EnvironmentText(version))
+    version = environ.get("AZURE_ANTHROPIC_VERSION", "").strip()
+    if name == "azure-anthropic" and version:
+        key = ("providers", name, "headers", "anthropic-version")
+        yield SeedSetting("AZURE_ANTHROPIC_VERSION", key, EnvironmentText(version))
 
 
 def _default(
     environ: Mapping[str, str], main: str, *, has_tiers: bool
 ) -> tuple[list[SeedSetting], list[Problem]]:
-    if not main or (has_tiers and main in UNSUPPORTED):
+    provider = PROVIDERS.get(main)
+    is_nowhere = (
+        provider is not None and provider.is_cloud and not environ.get(provider.endpoint_variable, "").strip()
+    )
+    if not main or (has_tiers and (main in UNSUPPORTED or is_nowhere)):
         # The seed's wizard writes MODEL_PROVIDER=databricks whatever is used: with tiers it is not needed.
         return [], []
-    provider = PROVIDERS.get(main)
     if provider is None:
         model = environ.get("MODEL_DEFAULT", "").strip() or "default"
         return [SeedSetting("MODEL_PROVIDER", ("default",), f"{main}:{model}")], []
-    for variable in (provider.model_variable, "MODEL_DEFAULT"):
+    for variable in (provider.model_variable, "DATABRICKS_ENDPOINT_PATH", "MODEL_DEFAULT"):
         model = environ.get(variable, "").strip()
+        if variable == "DATABRICKS_ENDPOINT_PATH":
+            # /serving-endpoints/MODEL/invocations
+            named = model.removesuffix("/invocations").rpartition("/")[2]
+            model = named if main == "databricks" else ""
         if model:
             return [SeedSetting("MODEL_PROVIDER", ("default",), f"{main}:{model}")], []
     if provider.model is None:

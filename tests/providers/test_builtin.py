@@ -8,7 +8,16 @@ import pytest
 from lynkr.errors import ConfigError, UpstreamBusy, UpstreamFailed, UpstreamRefused
 from lynkr.model import Finish, Message, Request, Sampling, StopReason, Text, Usage, WireFormat
 from lynkr.model.fold import fold
-from lynkr.providers import HOSTS, AiohttpTransport, AuthStyle, Host, HttpxTransport, TokenCounter, builtin
+from lynkr.providers import (
+    HOSTS,
+    AiohttpTransport,
+    AuthStyle,
+    Cloud,
+    Host,
+    HttpxTransport,
+    TokenCounter,
+    builtin,
+)
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
 from lynkr.secret import Secret
 from lynkr.service import Call, RawBody
@@ -18,14 +27,16 @@ from tests.providers.loopback import serving
 NO_TRANSPORT = HttpxTransport()
 
 
-def address(kind, base_url=None, **fields):
+def address(kind, base_url=None, model="any", **fields):
     provider = builtin("p", kind, base_url=base_url, transport=NO_TRANSPORT, **fields)
-    return provider.endpoint.url("any", stream=False)
+    return provider.endpoint.url(model, stream=False)
 
 
 def test_every_kind_the_issue_names_is_known():
-    named = {"openai", "anthropic", "openrouter", "moonshot", "ollama", "llamacpp", "lmstudio"}
-    assert named | {"openai-compatible", "anthropic-compatible"} == set(HOSTS)
+    named = "openai openai-responses anthropic openrouter moonshot ollama llamacpp lmstudio zai deepseek"
+    clouds = "azure-openai azure-openai-responses azure-anthropic databricks"
+    seeds = "edenai atlas baidu openai-compatible anthropic-compatible"
+    assert {*named.split(), *clouds.split(), *seeds.split()} <= set(HOSTS)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +46,18 @@ def test_every_kind_the_issue_names_is_known():
         ("anthropic", "https://api.anthropic.com/v1/messages"),
         ("openrouter", "https://openrouter.ai/api/v1/chat/completions"),
         ("moonshot", "https://api.moonshot.ai/v1/chat/completions"),
-        ("ollama", "http://127.0.0.1:11434/v1/chat/completions"),
+        ("ollama-openai", "http://127.0.0.1:11434/v1/chat/completions"),
+        ("ollama-native", "http://127.0.0.1:11434/api/chat"),
+        ("ollama-anthropic", "http://127.0.0.1:11434/v1/messages"),
+        ("groq", "https://api.groq.com/openai/v1/chat/completions"),
+        ("mistral", "https://api.mistral.ai/v1/chat/completions"),
+        ("together", "https://api.together.xyz/v1/chat/completions"),
+        ("fireworks", "https://api.fireworks.ai/inference/v1/chat/completions"),
+        ("xai", "https://api.x.ai/v1/chat/completions"),
+        ("cerebras", "https://api.cerebras.ai/v1/chat/completions"),
+        ("edenai", "https://api.edenai.run/v3/chat/completions"),
+        ("atlas", "https://api.atlascloud.ai/v1/chat/completions"),
+        ("baidu", "https://qianfan.baidubce.com/v2/chat/completions"),
         ("llamacpp", "http://127.0.0.1:8080/v1/chat/completions"),
         ("lmstudio", "http://127.0.0.1:1234/v1/chat/completions"),
     ],
@@ -51,8 +73,49 @@ def test_each_kind_knows_where_it_lives(kind, url):
         ("openai", "http://h:9000/v1/", "http://h:9000/v1/chat/completions"),
         ("openai", "http://h:9000", "http://h:9000/v1/chat/completions"),
         ("openai", "https://h/v1/chat/completions", "https://h/v1/chat/completions"),
-        ("ollama", "http://h:11434", "http://h:11434/v1/chat/completions"),
-        ("ollama", "http://h:11434/", "http://h:11434/v1/chat/completions"),
+        ("ollama-openai", "http://h:11434", "http://h:11434/v1/chat/completions"),
+        ("ollama-openai", "http://h:11434/", "http://h:11434/v1/chat/completions"),
+        ("ollama-native", "http://h:11434/v1", "http://h:11434/api/chat"),
+        ("ollama-native", "http://h/x/api/chat", "http://h/x/api/chat"),
+        ("ollama-anthropic", "http://h/v1/chat/completions", "http://h/v1/messages"),
+        ("ollama-openai", "https://ollama.com/api", "https://ollama.com/v1/chat/completions"),
+        ("zai", "https://h/api/anthropic", "https://h/api/anthropic/v1/messages"),
+        ("zai", "https://h/api/coding/paas/v4", "https://h/api/coding/paas/v4/chat/completions"),
+        ("z.ai", "https://h/api/paas/v4/", "https://h/api/paas/v4/chat/completions"),
+        ("deepseek", "https://h/anthropic", "https://h/anthropic/v1/messages"),
+        (
+            "azure-openai",
+            "https://r.openai.azure.com",
+            "https://r.openai.azure.com/openai/v1/chat/completions",
+        ),
+        (
+            "azure-openai",
+            "https://r.openai.azure.com/openai/v1/",
+            "https://r.openai.azure.com/openai/v1/chat/completions",
+        ),
+        (
+            "azure-openai",
+            "https://h/models?api-version=2024-05-01-preview",
+            "https://h/models/chat/completions?api-version=2024-05-01-preview",
+        ),
+        (
+            "azure-openai",
+            "https://h/openai/deployments/d/chat/completions?api-version=2024-10-21",
+            "https://h/openai/deployments/d/chat/completions?api-version=2024-10-21",
+        ),
+        (
+            "azure-anthropic",
+            "https://r.services.ai.azure.com",
+            "https://r.services.ai.azure.com/anthropic/v1/messages",
+        ),
+        ("azure-anthropic", "https://h/anthropic/", "https://h/anthropic/v1/messages"),
+        ("azure-anthropic", "https://api.anthropic.com", "https://api.anthropic.com/v1/messages"),
+        ("databricks", "https://w.net", "https://w.net/serving-endpoints/any/invocations"),
+        (
+            "databricks",
+            "https://w.net/serving-endpoints/x/invocations",
+            "https://w.net/serving-endpoints/x/invocations",
+        ),
         ("openrouter", "https://h/api/v1/chat/completions", "https://h/api/v1/chat/completions"),
         ("openai-compatible", "https://api.perplexity.ai", "https://api.perplexity.ai/chat/completions"),
         (
@@ -69,7 +132,49 @@ def test_each_kind_knows_where_it_lives(kind, url):
     ],
 )
 def test_a_base_url_is_taken_as_users_write_it(kind, base_url, url):
-    assert address(kind, base_url) == url
+    assert address(kind, base_url, key="k") == url
+
+
+@pytest.mark.parametrize(
+    ("kind", "base_url", "version", "url"),
+    [
+        (
+            "azure-openai",
+            "https://r",
+            "2024-10-21",
+            "https://r/openai/deployments/my%20gpt/chat/completions?api-version=2024-10-21",
+        ),
+        (
+            "azure-openai",
+            "https://r/openai",
+            "2024-10-21",
+            "https://r/openai/deployments/my%20gpt/chat/completions?api-version=2024-10-21",
+        ),
+        ("azure-openai", "https://r", "preview", "https://r/openai/v1/chat/completions?api-version=preview"),
+        ("azure-openai", "https://r", "v1", "https://r/openai/v1/chat/completions"),
+        ("azure-openai-responses", "https://r", None, "https://r/openai/v1/responses"),
+        (
+            "azure-openai-responses",
+            "https://r/openai/responses",
+            "2025-04-01-preview",
+            "https://r/openai/responses?api-version=2025-04-01-preview",
+        ),
+    ],
+)
+def test_azures_addresses_follow_its_versions(kind, base_url, version, url):
+    cloud = Cloud(api_version=version)
+    assert address(kind, base_url, key="k", cloud=cloud, model="my gpt") == url
+
+
+def test_an_azure_deployment_needs_a_version():
+    with pytest.raises(ConfigError, match="needs an api_version"):
+        address("azure-openai", "https://r/openai/deployments/d", key="k")
+
+
+@pytest.mark.parametrize("kind", ["azure-openai", "azure-anthropic", "databricks"])
+def test_a_cloud_needs_a_base_url(kind):
+    with pytest.raises(ConfigError, match="base_url"):
+        address(kind, key="k")
 
 
 @pytest.mark.parametrize("base_url", ["h:9000", "ftp://h", "http://", "http://h:x", "http://h:99999", "/v1"])
@@ -88,8 +193,8 @@ def test_a_base_url_that_holds_credentials_is_refused_without_showing_them(base_
 def test_a_kind_nobody_knows_gets_a_suggestion():
     with pytest.raises(ConfigError, match="did you mean 'anthropic'"):
         address("antropic")
-    with pytest.raises(ConfigError, match="there are openai, anthropic"):
-        address("zzz")
+    with pytest.raises(ConfigError, match="there are openai, openai-responses, anthropic"):
+        address("qqqqqq")
 
 
 def test_a_compatible_host_needs_a_base_url():
@@ -110,13 +215,28 @@ def test_what_a_profile_leaves_open_the_host_fills_in():
         return Profile(vision=False, context_window=9)
 
     known = builtin("p", "anthropic", transport=NO_TRANSPORT, profiles=of).profile("m")
-    assert known == Profile(tools=True, vision=False, context_window=9)
+    assert (known.tools, known.vision, known.context_window) == (True, False, 9)
+    assert (known.parallel_tools, known.cache) == (True, "explicit")
     assert builtin("p", "anthropic", transport=NO_TRANSPORT).profile("m").tools is True
-    assert builtin("p", "openai", transport=NO_TRANSPORT).profile("m") == UNKNOWN_PROFILE
+    compatible = builtin("p", "openai-compatible", base_url="http://h/v1", transport=NO_TRANSPORT)
+    assert compatible.profile("m") == UNKNOWN_PROFILE
+
+
+@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS.keys())
+def test_a_hosts_cache_is_one_of_the_kinds_there_are(host):
+    assert host.profile.cache in (None, "explicit", "automatic", "local", "none")
+
+
+@pytest.mark.parametrize("kind", HOSTS)
+def test_only_chat_hosts_are_asked_for_usage_in_a_stream(kind):
+    host = HOSTS[kind]
+    asked = host.rules.apply({"stream": True}, "m")
+    assert host.format is WireFormat.OPENAI_CHAT or "stream_options" not in asked
 
 
 def test_local_hosts_say_so():
-    assert {kind for kind, host in HOSTS.items() if host.is_local} == {"ollama", "llamacpp", "lmstudio"}
+    local = {kind for kind, host in HOSTS.items() if host.is_local}
+    assert {kind.partition("-")[0] for kind in local} == {"ollama", "llamacpp", "lmstudio"}
 
 
 # ---------------------------------------------------------------- over a real socket
@@ -281,7 +401,8 @@ async def test_each_dialects_own_stream_passes_byte_for_byte_and_is_counted(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("kind", "stream"), [("anthropic", MESSAGES_STREAM), ("openai", CHAT_STREAM), ("ollama", CHAT_STREAM)]
+    ("kind", "stream"),
+    [("anthropic", MESSAGES_STREAM), ("openai", CHAT_STREAM), ("ollama-openai", CHAT_STREAM)],
 )
 async def test_each_dialects_stream_can_be_read_as_events(provide, kind, stream):
     async with serving(stream_of(stream)) as server:

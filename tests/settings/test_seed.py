@@ -96,12 +96,12 @@ def test_each_built_in_takes_key_and_endpoint_from_its_own_names(name):
     prefix = PROVIDERS[name].prefix
     environ = {
         f"{prefix}_API_KEY": " k ",
-        f"{prefix}_ENDPOINT": "http://localhost:9/",
+        PROVIDERS[name].endpoint_variable: "http://localhost:9/",
         "TIER_SIMPLE": f"{name}:m",
     }
     provider = load(**environ).providers[name]
     assert provider.api_key == Secret("k")
-    assert provider.base_url == "http://localhost:9/v1"
+    assert provider.base_url == f"http://localhost:9/{'' if PROVIDERS[name].is_cloud else 'v1'}"
     assert provider.kind == name
     assert provider.local
 
@@ -122,8 +122,63 @@ def test_an_endpoint_becomes_a_base_url(endpoint, expected):
 
 
 def test_the_names_follow_the_providers_own_table():
-    hosts = {name: host.key_env for name, host in HOSTS.items() if host.base_url}
-    assert {name: f"{seed.prefix}_API_KEY" for name, seed in PROVIDERS.items()} == hosts
+    for name, seed in PROVIDERS.items():
+        assert f"{seed.prefix}_API_KEY" == HOSTS[name].key_env
+        assert seed.is_cloud == (HOSTS[name].base_url is None)
+
+
+def test_an_azure_address_gives_its_version_and_its_api():
+    settings = load(
+        AZURE_OPENAI_ENDPOINT="https://r.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21",
+        AZURE_OPENAI_API_KEY="k",
+        AZURE_OPENAI_DEPLOYMENT="d",
+        MODEL_PROVIDER="azure-openai",
+    )
+    provider = settings.providers["azure-openai"]
+    assert provider.base_url == "https://r.openai.azure.com/openai/deployments/d/chat/completions"
+    assert (provider.kind, provider.api_version) == ("azure-openai", "2024-10-21")
+    assert settings.default == Target("azure-openai", "d")
+
+
+def test_an_azure_responses_address_is_spoken_to_in_that_dialect():
+    settings = load(
+        AZURE_OPENAI_ENDPOINT="https://r.openai.azure.com/openai/responses",
+        AZURE_OPENAI_API_VERSION="2025-04-01-preview",
+        TIER_SIMPLE="azure-openai:gpt-5",
+    )
+    provider = settings.providers["azure-openai"]
+    assert (provider.kind, provider.api_version) == ("azure-openai-responses", "2025-04-01-preview")
+
+
+def test_claude_in_foundry_takes_its_version_as_a_header():
+    settings = load(
+        AZURE_ANTHROPIC_ENDPOINT="https://r.services.ai.azure.com/anthropic/v1/messages",
+        AZURE_ANTHROPIC_VERSION="2026-10-21",
+        TIER_SIMPLE="azure-anthropic:claude-opus-4-5",
+    )
+    assert settings.providers["azure-anthropic"].headers == {"anthropic-version": "2026-10-21"}
+
+
+def test_the_model_of_a_databricks_address_is_the_default():
+    settings = load(
+        MODEL_PROVIDER="databricks",
+        DATABRICKS_API_BASE="https://w.cloud.databricks.com",
+        DATABRICKS_ENDPOINT_PATH="/serving-endpoints/databricks-claude-opus-4-6/invocations",
+    )
+    assert settings.default == Target("databricks", "databricks-claude-opus-4-6")
+    assert settings.providers["databricks"].base_url == "https://w.cloud.databricks.com"
+
+
+@pytest.mark.parametrize("name", ["z.ai", "z-ai", "zai", "Z.AI"])
+def test_the_names_people_give_zai_all_mean_it(name):
+    settings = load(TIER_SIMPLE=f"{name}:GLM-4.7", ZAI_API_KEY="k")
+    assert settings.tiers[Tier.SIMPLE] == (Target("zai", "GLM-4.7"),)
+    assert set(settings.providers) == {"zai"}
+
+
+def test_a_key_brings_in_one_provider_not_one_for_each_dialect():
+    settings = load(OPENAI_API_KEY="k", OLLAMA_API_KEY="k", TIER_SIMPLE="openai:a")
+    assert set(settings.providers) == {"openai", "ollama"}
 
 
 def test_a_bad_endpoint_is_refused_by_the_variables_name():

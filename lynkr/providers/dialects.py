@@ -1,0 +1,56 @@
+"""A host that speaks several dialects: each client is served in its own, where the host has it."""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from lynkr.model import WireFormat
+from lynkr.providers.base import Provider, TokenCounter
+from lynkr.routing.decision import Profile
+from lynkr.service import Call, Reply
+from lynkr.wire.base import Codec
+
+
+@frozen
+class DialectProvider:
+    """Implements `lynkr.providers.base.Provider` and `TokenCounter`.
+
+    A client whose dialect is in *spoken* is answered by that provider, so that
+    its bytes go through untouched; everybody else by *default*.  All of them
+    have one name and share one transport, which the default closes if it is its own.
+    """
+
+    default: Provider
+    spoken: Mapping[WireFormat, Provider]
+
+    @property
+    def name(self) -> str:
+        return self.default.name
+
+    @property
+    def codec(self) -> Codec:
+        """The default's; see `lynkr.providers.base.Provider`."""
+        return self.default.codec
+
+    def profile(self, model: str, /) -> Profile:
+        return self.default.profile(model)
+
+    async def send(self, call: Call, /) -> Reply:
+        return await self._for(call).send(call)
+
+    async def count_tokens(self, call: Call, /) -> int | None:
+        """By whichever of the dialects counts, the client's own first."""
+        own = self._for(call)
+        for provider in (own, *(other for other in self.spoken.values() if other is not own)):
+            if isinstance(provider, TokenCounter):
+                counted = await provider.count_tokens(call)
+                if counted is not None:
+                    return counted
+        return None
+
+    async def aclose(self) -> None:
+        await self.default.aclose()
+
+    def _for(self, call: Call) -> Provider:
+        raw = call.raw
+        return self.default if raw is None else self.spoken.get(raw.format, self.default)

@@ -1,0 +1,299 @@
+"""The hosts lynkr knows, as data.
+
+Addresses and key variables are those the hosts publish; each comment names the
+page and when it was read.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from attrs import Factory, evolve, field, frozen
+
+from lynkr.model import WireFormat
+from lynkr.providers import azure, ollama
+from lynkr.providers.auth import Bearer, KeyHeader, NoAuth
+from lynkr.providers.base import Auth, Provider
+from lynkr.providers.body_rules import CHAT_BODIES, PLAIN_BODIES, BodyRules
+from lynkr.providers.dialects import DialectProvider
+from lynkr.providers.endpoints import ModelEndpoint
+from lynkr.providers.making import call_path, checked_url, http_provider, with_path
+from lynkr.providers.setup import Setup
+from lynkr.routing.decision import UNKNOWN_PROFILE, Profile
+
+
+class AuthStyle(StrEnum):
+    """How a host wants its key."""
+
+    BEARER = "bearer"
+    X_API_KEY = "x-api-key"
+    API_KEY = "api-key"
+
+
+@frozen
+class Host:
+    """A place that answers requests in a known dialect.
+
+    *base_url* is None where only the user knows it.  *key_env* names the
+    environment variable its key usually stands in (read by the settings, not
+    here).  *is_local*: runs on the user's own machine and needs no key.
+    *version_path* is put after a base URL that has no path (``/v1``), as users
+    of this host leave it out.  *profile* says what all its models can do.
+    *build* makes the provider where that takes more than an address and a key;
+    *rules* and *auth* are then its own affair.  *embeds*: it also answers
+    OpenAI's ``POST /embeddings``, beside its chat call.
+    """
+
+    format: WireFormat
+    base_url: str | None = None
+    key_env: str | None = None
+    auth: AuthStyle = AuthStyle.BEARER
+    is_local: bool = False
+    version_path: str = ""
+    rules: BodyRules = field(
+        # Other dialects have no `stream_options`, and Anthropic refuses fields it does not know.
+        default=Factory(
+            lambda self: CHAT_BODIES if self.format is WireFormat.OPENAI_CHAT else PLAIN_BODIES,
+            takes_self=True,
+        )
+    )
+    profile: Profile = UNKNOWN_PROFILE
+    headers: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
+    build: Callable[[Setup], Provider] | None = None
+    embeds: bool = False
+
+
+_CHAT: Final = WireFormat.OPENAI_CHAT
+_RESPONSES: Final = WireFormat.OPENAI_RESPONSES
+_MESSAGES: Final = WireFormat.ANTHROPIC_MESSAGES
+_NATIVE: Final = WireFormat.OLLAMA_CHAT
+
+# "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead": o-series and
+# GPT-5.x (OpenAI error text; "max_tokens ... not compatible with o-series models" in the API reference;
+# read 2026-11).  Azure's deployments are told by their names, which mostly are the model's.
+OPENAI_RULES: Final = BodyRules(
+    stream_usage=True, completion_tokens_prefixes=("o1", "o3", "o4", "gpt-5", "gpt-6")
+)
+# "temperature", "top_p", "n" and the penalties have one value in these models, and any other is a 400
+# (platform.kimi.ai/docs, Kimi K2.5 and later, "Parameters"; read 2026-11).
+MOONSHOT_RULES: Final = BodyRules(
+    stream_usage=True,
+    settled=frozenset({"temperature", "top_p", "n", "presence_penalty", "frequency_penalty"}),
+    settled_prefixes=("kimi-k2.5", "kimi-k2.6", "kimi-k2.7", "kimi-k3"),
+)
+# Streams of Databricks tell usage unasked, and the reference has no stream_options
+# (docs.databricks.com/machine-learning/foundation-model-apis/api-reference, read 2026-11).
+_DATABRICKS_RULES: Final = BodyRules(leave_out=frozenset({"model", "stream_options"}))
+
+
+def auth_of(style: AuthStyle, setup: Setup) -> Auth:
+    """The key of *setup*, the way a host wants it."""
+    match setup.key, style:
+        case None, _:
+            return NoAuth()
+        case key, AuthStyle.BEARER:
+            return Bearer(key)
+        case key, _:
+            return KeyHeader(style.value, key)
+
+
+def _two_dialects(chat: str, messages: str, rules: BodyRules = CHAT_BODIES) -> Callable[[Setup], Provider]:
+    """A host with an address for each of two dialects; a base URL of the user's is for the one it names."""
+
+    def build(setup: Setup) -> Provider:
+        if setup.base_url is not None:
+            base = checked_url(setup.base_url, setup.name)
+            named = _MESSAGES if "/anthropic" in base.path else _CHAT
+            return one(setup, named, with_path(base, call_path(named, base.path)))
+        spoken = {
+            _CHAT: one(setup, _CHAT, f"{chat}/chat/completions"),
+            _MESSAGES: one(evolve(setup, owns_transport=False), _MESSAGES, f"{messages}/v1/messages"),
+        }
+        return DialectProvider(spoken[_CHAT], spoken)
+
+    def one(setup: Setup, format: WireFormat, address: str) -> Provider:
+        if format is _CHAT:
+            return http_provider(setup, format, address, auth_of(AuthStyle.BEARER, setup), rules)
+        return http_provider(setup, format, address, auth_of(AuthStyle.X_API_KEY, setup), PLAIN_BODIES)
+
+    return build
+
+
+def _databricks(setup: Setup) -> Provider:
+    """``https://WORKSPACE/serving-endpoints/MODEL/invocations``: the model is the endpoint's name.
+
+    A base URL that ends in ``/invocations`` is one endpoint's, whatever the model.
+    """
+    base = checked_url(setup.base_url or "", setup.name)
+    path = base.path.rstrip("/")
+    auth = auth_of(AuthStyle.BEARER, setup)
+    if path.endswith("/invocations"):
+        return http_provider(setup, _CHAT, with_path(base, path), auth, _DATABRICKS_RULES)
+    root = with_path(base, path.removesuffix("/serving-endpoints"))
+    address = f"{root}/serving-endpoints/{{model}}/invocations"
+    return http_provider(setup, _CHAT, ModelEndpoint(address, address), auth, _DATABRICKS_RULES)
+
+
+def _local(port: int, key_env: str) -> Host:
+    return Host(
+        _CHAT,
+        f"http://127.0.0.1:{port}/v1",
+        key_env,
+        is_local=True,
+        version_path="/v1",
+        profile=Profile(cache="local"),
+        embeds=True,
+    )
+
+
+def _ollama(format: WireFormat, build: Callable[[Setup], Provider]) -> Host:
+    return Host(
+        format,
+        ollama.DEFAULT_ADDRESS,
+        "OLLAMA_API_KEY",
+        is_local=True,
+        profile=Profile(structured_output=True, cache="local"),
+        build=build,
+        embeds=True,
+    )
+
+
+def _compatible(
+    base_url: str,
+    key_env: str,
+    *,
+    version_path: str = "",
+    rules: BodyRules = CHAT_BODIES,
+    embeds: bool = False,
+) -> Host:
+    return Host(_CHAT, base_url, key_env, version_path=version_path, rules=rules, embeds=embeds)
+
+
+_ALL_OF_OPENAI: Final = Profile(tools=True, structured_output=True, cache="automatic")
+_ALL_OF_CLAUDE: Final = Profile(tools=True, parallel_tools=True, vision=True, cache="explicit")
+
+HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
+    {
+        "openai": Host(
+            _CHAT,
+            "https://api.openai.com/v1",
+            "OPENAI_API_KEY",
+            version_path="/v1",
+            rules=OPENAI_RULES,
+            profile=Profile(cache="automatic"),
+            embeds=True,
+        ),
+        # The same host in its other dialect; what it keeps (`previous_response_id`) stays its own.
+        "openai-responses": Host(
+            _RESPONSES,
+            "https://api.openai.com/v1",
+            "OPENAI_API_KEY",
+            version_path="/v1",
+            rules=PLAIN_BODIES,
+            profile=_ALL_OF_OPENAI,
+        ),
+        "anthropic": Host(
+            _MESSAGES,
+            "https://api.anthropic.com",
+            "ANTHROPIC_API_KEY",
+            auth=AuthStyle.X_API_KEY,
+            profile=_ALL_OF_CLAUDE,
+        ),
+        "azure-openai": Host(
+            _CHAT,
+            key_env="AZURE_OPENAI_API_KEY",
+            profile=Profile(cache="automatic"),
+            build=lambda setup: azure.azure_openai(setup, OPENAI_RULES),
+            embeds=True,
+        ),
+        "azure-openai-responses": Host(
+            _RESPONSES,
+            key_env="AZURE_OPENAI_API_KEY",
+            profile=_ALL_OF_OPENAI,
+            build=lambda setup: azure.azure_responses(setup, PLAIN_BODIES),
+        ),
+        "azure-anthropic": Host(
+            _MESSAGES,
+            key_env="AZURE_ANTHROPIC_API_KEY",
+            auth=AuthStyle.X_API_KEY,
+            profile=_ALL_OF_CLAUDE,
+            build=azure.azure_anthropic,
+        ),
+        "databricks": Host(_CHAT, key_env="DATABRICKS_API_KEY", build=_databricks),
+        # https://openrouter.ai/docs/quickstart (read 2026-11)
+        "openrouter": Host(
+            _CHAT, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", version_path="/api/v1", embeds=True
+        ),
+        # International endpoint; the Chinese one is https://api.moonshot.cn/v1 (read 2026-11)
+        "moonshot": Host(
+            _CHAT,
+            "https://api.moonshot.ai/v1",
+            "MOONSHOT_API_KEY",
+            version_path="/v1",
+            rules=MOONSHOT_RULES,
+            profile=Profile(tools=True, cache="automatic"),
+        ),
+        # docs.z.ai: general API, and Claude Code's; the Coding Plan's is /api/coding/paas/v4, to be given
+        # as base_url (read 2026-11)
+        "zai": Host(
+            _CHAT,
+            "https://api.z.ai/api/paas/v4",
+            key_env="ZAI_API_KEY",
+            profile=Profile(tools=True, reasoning=True, cache="automatic"),
+            build=_two_dialects("https://api.z.ai/api/paas/v4", "https://api.z.ai/api/anthropic"),
+        ),
+        # api-docs.deepseek.com, "Your First API Call" and "Using the Anthropic API" (read 2026-11)
+        "deepseek": Host(
+            _CHAT,
+            "https://api.deepseek.com",
+            key_env="DEEPSEEK_API_KEY",
+            profile=Profile(tools=True, reasoning=True, cache="automatic"),
+            build=_two_dialects("https://api.deepseek.com", "https://api.deepseek.com/anthropic"),
+        ),
+        # console.groq.com/docs/openai (read 2026-11)
+        "groq": _compatible("https://api.groq.com/openai/v1", "GROQ_API_KEY", version_path="/openai/v1"),
+        # docs.mistral.ai/api (read 2026-11); it refuses fields it does not know, stream_options among them,
+        # and tells usage unasked
+        "mistral": _compatible(
+            "https://api.mistral.ai/v1",
+            "MISTRAL_API_KEY",
+            version_path="/v1",
+            rules=PLAIN_BODIES,
+            embeds=True,
+        ),
+        # docs.together.ai/docs/openai-api-compatibility (read 2026-11)
+        "together": _compatible(
+            "https://api.together.xyz/v1", "TOGETHER_API_KEY", version_path="/v1", embeds=True
+        ),
+        # docs.fireworks.ai/tools-sdks/openai-compatibility (read 2026-11)
+        "fireworks": _compatible(
+            "https://api.fireworks.ai/inference/v1",
+            "FIREWORKS_API_KEY",
+            version_path="/inference/v1",
+            embeds=True,
+        ),
+        # docs.x.ai/docs/api-reference (read 2026-11)
+        "xai": _compatible("https://api.x.ai/v1", "XAI_API_KEY", version_path="/v1"),
+        # inference-docs.cerebras.ai/resources/openai (read 2026-11)
+        "cerebras": _compatible("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", version_path="/v1"),
+        # edenai.co/docs/v3/integrations/openai-sdk-python: base URL /v3, formerly /v3/llm (read 2026-11)
+        "edenai": _compatible("https://api.edenai.run/v3", "EDENAI_API_KEY", version_path="/v3"),
+        # atlascloud.ai/docs/models/get-start; it has no /embeddings (read 2026-11)
+        "atlas": _compatible("https://api.atlascloud.ai/v1", "ATLASCLOUD_API_KEY", version_path="/v1"),
+        # cloud.baidu.com/doc/qianfan/s/Hmh4suq26 (read 2026-11)
+        "baidu": _compatible(
+            "https://qianfan.baidubce.com/v2", "BAIDU_API_KEY", version_path="/v2", embeds=True
+        ),
+        # Local servers at their default addresses; keys are optional (Ollama ignores them).  docs.ollama.com
+        # /api/openai-compatibility; llama.cpp server README; lmstudio.ai/docs/developer (read 2026-11).
+        "ollama": _ollama(_NATIVE, ollama.ollama),
+        "ollama-native": _ollama(_NATIVE, ollama.ollama_native),
+        "ollama-openai": _ollama(_CHAT, ollama.ollama_openai),
+        "ollama-anthropic": _ollama(_MESSAGES, ollama.ollama_anthropic),
+        "llamacpp": _local(8080, "LLAMACPP_API_KEY"),
+        "lmstudio": _local(1234, "LMSTUDIO_API_KEY"),
+        "openai-compatible": Host(_CHAT, embeds=True),
+        "anthropic-compatible": Host(_MESSAGES, auth=AuthStyle.X_API_KEY),
+    }
+)

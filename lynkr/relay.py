@@ -9,11 +9,12 @@ from typing import Self
 
 from attrs import define, field
 
-from lynkr.errors import LynkrError
+from lynkr.errors import LynkrError, UpstreamWireError
 from lynkr.exchange import Exchange, WireExchange, stamp
 from lynkr.model import Event
 from lynkr.service import ByteStream, EventStream, Reply
 from lynkr.telemetry.record import Ending
+from lynkr.wire.sse import MAX_FRAME_BYTES
 
 
 @define
@@ -57,10 +58,17 @@ class FrameGate:
         self._held = bytearray()
 
     def feed(self, data: bytes) -> bytes:
-        """As much of what was fed as ends with a blank line."""
+        """As much of what was fed as ends with a blank line.
+
+        Raises:
+            UpstreamWireError: more than `MAX_FRAME_BYTES` came without one.
+        """
         held = self._held
         if not held and data.endswith(b"\n\n"):
             return data
+        if len(held) > MAX_FRAME_BYTES:
+            held.clear()
+            raise UpstreamWireError(f"an event of the stream is larger than {MAX_FRAME_BYTES} bytes")
         # A blank line may straddle the seam, but by no more than three bytes.
         searched = max(0, len(held) - 3)
         held += data

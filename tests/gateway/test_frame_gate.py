@@ -1,10 +1,12 @@
 """What a `FrameGate` lets through always ends between two events, and is unchanged."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lynkr.errors import UpstreamWireError
 from lynkr.relay import FrameGate
-from lynkr.wire.sse import FrameDecoder
+from lynkr.wire.sse import MAX_FRAME_BYTES, FrameDecoder
 
 LINES = st.sampled_from([b"data: {}", b"event: ping", b"data: \xc3\xa9", b": comment", b"id: 7"])
 ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
@@ -41,3 +43,13 @@ def test_an_unfinished_event_is_held_back() -> None:
     gate = FrameGate()
     assert gate.feed(b"data: 1\n\ndata: 2\n") == b"data: 1\n\n"
     assert gate.feed(b"\n") == b"data: 2\n\n"
+
+
+def test_an_event_without_end_is_not_kept_without_bound() -> None:
+    gate = FrameGate()
+    piece = b"x" * (1 << 20)
+    for _ in range(MAX_FRAME_BYTES // len(piece) + 1):
+        assert gate.feed(piece) == b""
+    with pytest.raises(UpstreamWireError, match="larger than"):
+        gate.feed(piece)
+    assert gate.rest() == b""

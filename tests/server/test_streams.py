@@ -380,3 +380,16 @@ def test_every_answered_request_is_one_row(serve: Callable[..., House]) -> None:
     eventually(lambda: len(running.records()) >= len(ids))
     assert [record.id for record in running.records()] == ids
     assert running.gateway.ledger_health()["dropped"] == 0
+
+
+@pytest.mark.parametrize(("path", "model"), SAME)
+def test_an_event_that_never_ends_ends_the_stream(shared: House, path: str, model: str) -> None:
+    def endless(answer: Answer) -> Answer:
+        piece = Send(b"x" * (1 << 20))
+        return evolve(answer, moves=(*answer.after(6), Send(b"data: "), *[piece] * 100))
+
+    shared.fails("endless", script(then=endless))
+    answer = shared.client.post(path, json=message(TEXT, model.replace(":m", ":endless"), stream=True))
+    assert "larger than" in error_in(path, answer.content)["message"]
+    assert len(answer.content) < 100_000
+    assert shared.record_of(answer).ending is Ending.FAILED

@@ -6,10 +6,10 @@ from typing import Final
 from lynkr.errors import ConfigError
 from lynkr.gateway import Gateway
 from lynkr.layers import breaker, fallback, retry
-from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot
+from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
 from lynkr.providers import Provider, Transport, builtin
 from lynkr.resilience import BreakerConfig, BreakerRegistry, FullJitter, MemoryBreakers
-from lynkr.routing import PipelineRouter
+from lynkr.routing import MemoryPins, PipelineRouter
 from lynkr.service import Layer
 from lynkr.settings import ResilienceSettings, Settings
 from lynkr.stores import MemoryResponses
@@ -145,6 +145,8 @@ def build_gateway(settings: Settings, *, transport: Transport | None = None) -> 
         responses=MemoryResponses(),
         total_timeout=settings.timeouts.total,
         record_text=settings.telemetry.record_text,
+        pins=MemoryPins(),
+        rates=rates_of(prices, settings.targets()),
     )
 
 

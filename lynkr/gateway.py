@@ -26,7 +26,22 @@ from lynkr.pricing import PriceTable
 from lynkr.providers.base import Provider, TokenCounter, Transport
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
 from lynkr.resilience import BreakerRegistry, MemoryBreakers, shut
-from lynkr.routing import Decision, Snapshot, Target, TierRouter, features_of
+from lynkr.routing import (
+    Constraints,
+    Decision,
+    PinStore,
+    Rates,
+    RequestContext,
+    Snapshot,
+    Target,
+    TierRouter,
+    context_of,
+    features_of,
+    pin_after,
+)
+from lynkr.routing.context import NO_CONTEXT
+from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
+from lynkr.routing.latency import Latencies
 from lynkr.service import Call, EventStream, Layer, RawBody, Reply, stack
 from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
@@ -60,7 +75,6 @@ _ERROR_HEADERS: Final = ("anthropic-", "x-ratelimit-", "x-should-retry", "reques
 _NEEDED_TO_ANSWER: Final[Mapping[WireFormat, str]] = MappingProxyType(
     {WireFormat.ANTHROPIC_MESSAGES: "max_tokens"}
 )
-_SESSION_HEADERS: Final = ("x-claude-code-session-id", "x-session-id", "session-id")
 
 
 _CLIENT_CODECS: Final[tuple[Codec, ...]] = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
@@ -91,7 +105,9 @@ class Gateway:
     outermost first (`lynkr.layers.standard_layers` over *breakers* unless
     given).  Records go to *store* through a `Recorder`, or to the *recorder*
     given.  *aliases* are model names a client may ask for.  *clock* is in
-    Unix seconds, *monotonic* in seconds.  The gateway owns what it is given:
+    Unix seconds, *monotonic* in seconds.  *pins* keeps sessions with their targets,
+    *rates* are the prices routing weighs, *constraints* what a request may use, cost
+    and take (by who asks).  The gateway owns what it is given:
     closing it closes providers, transports, recorder and store.
     """
 
@@ -112,6 +128,9 @@ class Gateway:
         responses: ResponseStore | None = None,
         total_timeout: float | None = None,
         record_text: bool = False,
+        pins: PinStore | None = None,
+        rates: Rates = NO_RATES,
+        constraints: Callable[[RequestContext], Constraints] = lambda _context: NO_CONSTRAINTS,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         ids: Callable[[], str] | None = None,
@@ -127,6 +146,11 @@ class Gateway:
         self._total_timeout = total_timeout
         self._ids = RequestIds() if ids is None else ids
         self._closed = False
+        self._pins = pins
+        self._rates = rates
+        self._constraints = constraints
+        self._latencies = Latencies()
+        self._seeds = random.Random()  # noqa: S311  # reason: seeds of exploration are recorded, not secret
         self._ledger = Ledger(
             write=_discard if recorder is None else recorder.record,
             clock=clock,
@@ -164,6 +188,8 @@ class Gateway:
         if self._recorder is not None:
             await self._recorder.aclose()
             self._recorder.store.close()
+        if self._pins is not None:
+            self._pins.close()
 
     @property
     def breakers(self) -> BreakerRegistry:
@@ -188,9 +214,32 @@ class Gateway:
         """
         return self._router.route(request, self._snapshot(session))
 
-    def _snapshot(self, session: str | None) -> Snapshot:
+    def route(self, format: WireFormat, body: bytes, headers: Mapping[str, str], /) -> WireExchange:
+        """The very decision a wire request would get now.  Sends, pins and records nothing.
+
+        What is wrong with the request stands in `WireExchange.error`.
+        """
+        return self.begin(format, body, headers, counting=True)
+
+    def _snapshot(self, session: str | None, context: RequestContext = NO_CONTEXT) -> Snapshot:
         now = self._ledger.clock()
-        return Snapshot(now=now, unavailable=self._unavailable(now), session=session)
+        constraints = self._constraints(context)
+        if context.deadline_seconds is not None:
+            asked, owners = context.deadline_seconds, constraints.deadline_seconds
+            constraints = evolve(
+                constraints, deadline_seconds=asked if owners is None else min(asked, owners)
+            )
+        return Snapshot(
+            now=now,
+            unavailable=self._unavailable(now),
+            session=session,
+            seed=self._seeds.getrandbits(63),
+            context=context,
+            pin=None if self._pins is None or session is None else self._pins.get(session, now),
+            rates=self._rates,
+            latencies=self._latencies.estimates(),
+            constraints=constraints,
+        )
 
     def unavailable(self) -> frozenset[Target]:
         """Targets whose circuit is open now."""
@@ -203,11 +252,11 @@ class Gateway:
         """How the recorder is doing: counts, and its last error."""
         return {} if self._recorder is None else asdict(self._recorder.stats())
 
-    def _plan(self, request: Request, session: str | None) -> Plan:
+    def _plan(self, request: Request, session: str | None, context: RequestContext = NO_CONTEXT) -> Plan:
         named = self._named_target(request.model)
         if named is not None:
             return Plan((named,))
-        decision = self.decide(request, session=session)
+        decision = self._router.route(request, self._snapshot(session, context))
         return Plan(decision.targets, decision)
 
     def _named_target(self, model: str) -> Target | None:
@@ -311,8 +360,10 @@ class Gateway:
             if self._conversations is not None:
                 self._conversations.resume(exchange, headers)
             exchange.forwarded = forwarded_headers(format, headers)
-            exchange.session = next((headers[name] for name in _SESSION_HEADERS if name in headers), None)
-            exchange.plan = self._plan(exchange.checked_request(), exchange.session)
+            asked = exchange.checked_request()
+            context = context_of(headers, asked)
+            exchange.session = None if context.session is None else str(context.session)
+            exchange.plan = self._plan(asked, exchange.session, context)
             if self._conversations is not None:
                 self._conversations.settle(exchange, self._speaks_responses)
         except LynkrError as error:
@@ -467,7 +518,21 @@ class Gateway:
             raise AssertionError("an exchange is served after it was planned")
         reply = await self._service(self._call(exchange, exchange.plan))
         exchange.primed(reply)
+        self._remember(exchange, exchange.plan, reply)
         return reply
+
+    def _remember(self, exchange: Exchange, plan: Plan, reply: Reply) -> None:
+        """Pin the session to whoever answers it, before its client can ask again."""
+        session, decision = exchange.session, plan.decision
+        # After a fallback the time is not the serving target's alone.
+        if exchange.first_event_seconds is not None and len(exchange.journal.attempts) == 1:
+            self._latencies.observe(reply.target, exchange.first_event_seconds)
+        if self._pins is None or session is None or decision is None or decision.keep is None:
+            return
+        now = self._ledger.clock()
+        pin = pin_after(self._pins.get(session, now), decision.keep, reply.target, now)
+        if pin is not None:
+            self._pins.put(session, pin, now)
 
     async def _dispatch(self, call: Call) -> Reply:
         """The innermost service: the provider the target names."""

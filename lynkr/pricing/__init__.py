@@ -2,6 +2,7 @@
 
 from lynkr.pricing.baseline import Cost, baseline_microusd, cost_of
 from lynkr.pricing.price import FREE, Price, PriceTable, cost_microusd
+from lynkr.pricing.rates import rates_of
 from lynkr.pricing.table import LOCAL_KINDS, SnapshotPrices, load_snapshot
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "cost_microusd",
     "cost_of",
     "load_snapshot",
+    "rates_of",
 ]

@@ -7,8 +7,8 @@ from typing import Final, Self
 
 from attrs import field, frozen
 
-# Printable ASCII but the two signs the text form uses itself.
-_PLAIN: Final = frozenset(chr(code) for code in range(0x21, 0x7F)) - {"/", "%"}
+# Printable ASCII but the three signs the text form uses itself.
+_PLAIN: Final = frozenset(chr(code) for code in range(0x21, 0x7F)) - set(":/%")
 
 
 class RequestClass(StrEnum):
@@ -42,7 +42,7 @@ class SessionKey:
     is the main agent.  *tenant* is None where there are no tenants.
 
     >>> str(SessionKey("0a1b", agent="explore/1", tenant="acme"))
-    'acme/0a1b/explore%2F1'
+    'acme:0a1b/explore%2F1'
     """
 
     session: str
@@ -51,8 +51,10 @@ class SessionKey:
     source: SessionSource = field(default=SessionSource.HEADER, eq=False)
 
     def __str__(self) -> str:
-        """``tenant/session/agent``; missing ones are empty, so that equal texts mean equal keys."""
-        return "/".join(map(_escaped, (self.tenant or "", self.session, self.agent or "")))
+        """``[tenant:]session[/agent]``; equal texts mean equal keys."""
+        tenant = "" if self.tenant is None else f"{_escaped(self.tenant)}:"
+        agent = "" if self.agent is None else f"/{_escaped(self.agent)}"
+        return f"{tenant}{_escaped(self.session)}{agent}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -61,11 +63,15 @@ class SessionKey:
         Raises:
             ValueError: it is none.
         """
-        parts = text.split("/")
-        if len(parts) != 3 or not parts[1]:
-            raise ValueError(f"{text!r} is not tenant/session/agent")
-        tenant, session, agent = map(_unescaped, parts)
-        return cls(session, agent or None, tenant or None)
+        tenant, colon, rest = text.rpartition(":")
+        session, slash, agent = rest.partition("/")
+        if not session or ":" in tenant or "/" in tenant or "/" in agent:
+            raise ValueError(f"{text!r} is not [tenant:]session[/agent]")
+        return cls(
+            _unescaped(session),
+            _unescaped(agent) if slash else None,
+            _unescaped(tenant) if colon else None,
+        )
 
 
 @frozen

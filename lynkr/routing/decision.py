@@ -169,7 +169,7 @@ class Constraints:
 
     *allowed* (None is all) and *blocked* hold ``provider:model`` or
     ``provider:*``, a tenant's or the owner's; *budget_microusd* is what is
-    left to spend on this request, *deadline_seconds* the time left to answer it.
+    left to spend on this request, *deadline_seconds* the time left until the answer begins.
     """
 
     deadline_seconds: float | None = None
@@ -239,8 +239,8 @@ class Snapshot:
     """Everything outside the request that routing may look at, frozen at one moment.
 
     *session* is this request's key as text, *pin* where that session is being
-    served.  *latencies* are the seconds a target is expected to take for an
-    answer (a high percentile, so that a deadline can be held against it).
+    served.  *latencies* are the seconds a target is expected to take until its answer
+    begins (a high percentile, so that a deadline can be held against it).
     """
 
     now: float = 0.0

@@ -39,9 +39,9 @@ def test_the_text_of_a_key_is_plain_and_names_one_key_only(session, agent, tenan
     assert SessionKey.parse(str(key)) == key
 
 
-@pytest.mark.parametrize("text", ["", "a", "a/b", "//", "a//b", "a/b/c/d"])
+@pytest.mark.parametrize("text", ["", ":", "t:", "/a", "t:/a", "a/b/c", "t:u:s", "t/u:s"])
 def test_what_is_no_key_is_not_read_as_one(text):
-    with pytest.raises(ValueError, match="tenant/session/agent"):
+    with pytest.raises(ValueError, match="session"):
         SessionKey.parse(text)
 
 

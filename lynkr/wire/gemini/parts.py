@@ -253,6 +253,15 @@ def encode_part(part: Part, path: str, history: History, losses: Losses) -> Body
             assert_never(part)
 
 
+def is_void(part: Part) -> bool:
+    """Whether *part* says nothing at all: a text without letters, fields or seal, as streams end with."""
+    match part:
+        case Text(text="") | Reasoning(text="", redacted=False, seal=None):
+            return not part.extras.fields
+        case _:
+            return False
+
+
 def encode_text(part: Text, path: str, losses: Losses) -> Body:
     node: Body = {"text": part.text}
     TEXT.restore(node, part.extras, path, losses)
@@ -419,4 +428,5 @@ __all__ = [
     "encode_part",
     "encode_result",
     "encode_text",
+    "is_void",
 ]

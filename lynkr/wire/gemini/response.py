@@ -33,7 +33,7 @@ from lynkr.wire.base import Encoded
 from lynkr.wire.fields import Draft, Losses, Node, count_or_none, node_or_empty, text_or_empty
 from lynkr.wire.gemini.errors import embedded_error
 from lynkr.wire.gemini.fields import GEMINI, Body, as_extras, shape
-from lynkr.wire.gemini.parts import History, decode_part, encode_part
+from lynkr.wire.gemini.parts import History, decode_part, encode_part, is_void
 from lynkr.wire.json_body import json_text
 
 CANDIDATE: Final = shape("index", "finishReason", content=shape("role", "parts"))
@@ -207,7 +207,7 @@ def decode_response(body: Node) -> Response:
         raise UpstreamWireError("the answer has no candidates")
     node = candidate or {}
     numbering = CallIds(response_id, body)
-    parts = tuple(answer_parts(node, numbering))
+    parts = tuple(part for part in answer_parts(node, numbering) if not is_void(part))
     word = node.get("finishReason")
     if not parts:
         check_broken(word, node)
@@ -309,8 +309,14 @@ def encode_response(response: Response) -> Encoded:
     losses = Losses()
     left, others, usage_left, rest = split_extras(response.extras, losses)
     history = History()
-    nodes = [encode_part(part, f"parts[{at}]", history, losses) for at, part in enumerate(response.parts)]
-    written = [node for node in nodes if node is not None]
+    written: list[Body] = []
+    for at, part in enumerate(response.parts):
+        path = f"parts[{at}]"
+        node = None if is_void(part) else encode_part(part, path, history, losses)
+        if node is not None:
+            written.append(node)
+        elif is_void(part):
+            losses.add(path, "a part that says nothing")
     calls_tools = any("functionCall" in node for node in written)
     candidate: Body = {"content": {"role": "model", "parts": written}}
     candidate["finishReason"] = finish_word(

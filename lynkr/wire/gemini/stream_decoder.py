@@ -212,20 +212,22 @@ class GeminiEventDecoder:
     def _take_part(self, part: Part, *, goes_on: bool) -> None:
         match part:
             case Text(text=text):
-                self._take_text(Text("", part.extras), text, goes_on=goes_on and not part.extras.fields)
+                self._take_text(Text("", part.extras), text, None, goes_on=goes_on and not part.extras.fields)
                 if SIGNATURE in part.extras.fields:
                     self._end()
             case Reasoning(redacted=False, text=text):
                 begun = Reasoning("", None, False, part.extras)
-                self._take_text(begun, text, goes_on=goes_on and not part.extras.fields)
+                self._take_text(begun, text, part.seal, goes_on=goes_on and not part.extras.fields)
                 if part.seal is not None:
                     self._end(part.seal)
             case _:
                 self._calls_tools = self._calls_tools or isinstance(part, ToolCall)
                 self._whole(part)
 
-    def _take_text(self, begun: Text | Reasoning, text: str, *, goes_on: bool) -> None:
+    def _take_text(self, begun: Text | Reasoning, text: str, seal: Opaque | None, *, goes_on: bool) -> None:
         if self._open is not type(begun) or not goes_on:
+            if not text and not seal and not begun.extras.fields:
+                return  # the empty text that many streams end with
             self._end()
             self._open = type(begun)
             self._parts += 1

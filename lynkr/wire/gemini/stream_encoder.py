@@ -35,7 +35,7 @@ from lynkr.wire.fields import Draft, Losses
 from lynkr.wire.gemini import response
 from lynkr.wire.gemini.errors import encode_error
 from lynkr.wire.gemini.fields import GEMINI, Body
-from lynkr.wire.gemini.parts import SIGNATURE, History, encode_part
+from lynkr.wire.gemini.parts import SIGNATURE, History, encode_part, is_void
 from lynkr.wire.json_body import dump
 from lynkr.wire.sse import encode_frame
 
@@ -146,9 +146,11 @@ class GeminiEventEncoder:
             case Text() | Reasoning():
                 if not lane.is_begun:
                     text = part.text + text
-                if text or (lane.is_whole and not lane.is_begun and lane.seal is None):
-                    begun = evolve(part, text=text)
-                    written = self._begin(lane, begun, path) if not lane.is_begun else self._go_on(begun)
+                begun = evolve(part, text=text)
+                if lane.is_whole and not lane.is_begun and lane.seal is None and is_void(begun):
+                    self._losses.add(path, "a part that says nothing")
+                elif text or (lane.is_whole and not lane.is_begun and lane.seal is None):
+                    written = self._go_on(begun) if lane.is_begun else self._begin(lane, begun, path)
                 if lane.is_whole and isinstance(part, Reasoning):
                     written += self._seal(lane, part, path)
             case _:

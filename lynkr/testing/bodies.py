@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from lynkr.model import Json, WireFormat
+from lynkr.testing.bedrock_values import bedrock_request_bodies, bedrock_response_bodies
 from lynkr.testing.bodies_responses import responses_answers, responses_requests
 from lynkr.testing.gemini_values import gemini_request_bodies, gemini_response_bodies
 from lynkr.testing.ollama_values import ollama_request_bodies, ollama_response_bodies
@@ -425,6 +426,7 @@ _REQUESTS: Final[Mapping[WireFormat, Callable[[], SearchStrategy[_Body]]]] = {
     WireFormat.OPENAI_RESPONSES: responses_requests,
     WireFormat.OLLAMA_CHAT: ollama_request_bodies,
     WireFormat.GEMINI: gemini_request_bodies,
+    WireFormat.BEDROCK_CONVERSE: bedrock_request_bodies,
 }
 _RESPONSES: Final[Mapping[WireFormat, Callable[[], SearchStrategy[_Body]]]] = {
     WireFormat.ANTHROPIC_MESSAGES: _anthropic_responses,
@@ -432,4 +434,5 @@ _RESPONSES: Final[Mapping[WireFormat, Callable[[], SearchStrategy[_Body]]]] = {
     WireFormat.OPENAI_RESPONSES: responses_answers,
     WireFormat.OLLAMA_CHAT: ollama_response_bodies,
     WireFormat.GEMINI: gemini_response_bodies,
+    WireFormat.BEDROCK_CONVERSE: bedrock_response_bodies,
 }

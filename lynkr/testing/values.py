@@ -41,6 +41,7 @@ from lynkr.model import (
     Usage,
     WireFormat,
 )
+from lynkr.testing.bedrock_values import bedrock_requests, bedrock_responses
 from lynkr.testing.gemini_values import gemini_requests, gemini_responses
 from lynkr.testing.ollama_values import ollama_requests, ollama_responses
 from lynkr.testing.primitives import (
@@ -409,6 +410,8 @@ def requests(draw: DrawFn, format: WireFormat | None = None) -> Request:
         return draw(ollama_requests())
     if format is WireFormat.GEMINI:
         return draw(gemini_requests())
+    if format is WireFormat.BEDROCK_CONVERSE:
+        return draw(bedrock_requests())
     tools = draw(_tool_lists(format))
     choice = draw(_tool_choices(format, tools))
     # Anthropic says "no parallel calls" inside tool_choice.
@@ -470,6 +473,8 @@ def responses(draw: DrawFn, format: WireFormat | None = None) -> Response:
         return draw(ollama_responses())
     if format is WireFormat.GEMINI:
         return draw(gemini_responses())
+    if format is WireFormat.BEDROCK_CONVERSE:
+        return draw(bedrock_responses())
     ids = draw(st.lists(identifiers("call_"), max_size=3, unique=True))
     calls = tuple(draw(tool_calls(format, ids=st.just(call_id))) for call_id in ids)
     answer = draw(_answers(format, calls))

@@ -17,6 +17,7 @@ from lynkr.testing.laws import (
 )
 from lynkr.testing.strategies import request_bodies, requests, response_bodies, responses
 from lynkr.wire.anthropic import AnthropicCodec
+from lynkr.wire.bedrock import BedrockConverseCodec
 from lynkr.wire.gemini import GeminiCodec
 from lynkr.wire.json_body import dump, parse_body
 from lynkr.wire.ollama import OllamaChatCodec
@@ -31,6 +32,7 @@ CODECS = {
         OpenAIResponsesCodec(),
         OllamaChatCodec(),
         GeminiCodec(),
+        BedrockConverseCodec(),
     )
 }
 each_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=[name.value for name in CODECS])
@@ -117,4 +119,5 @@ def test_every_dialect_with_a_codec_is_under_the_laws():
         WireFormat.OPENAI_RESPONSES,
         WireFormat.OLLAMA_CHAT,
         WireFormat.GEMINI,
+        WireFormat.BEDROCK_CONVERSE,
     }

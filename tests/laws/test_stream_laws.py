@@ -30,15 +30,23 @@ from lynkr.testing.laws import (
 )
 from lynkr.testing.strategies import chunkings, event_streams, responses
 from lynkr.wire.anthropic import AnthropicCodec
+from lynkr.wire.bedrock import BedrockConverseCodec
 from lynkr.wire.gemini import GeminiCodec
 from lynkr.wire.ollama import OllamaChatCodec
 from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 
-CODECS = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec(), OllamaChatCodec(), GeminiCodec())
+CODECS = (
+    AnthropicCodec(),
+    OpenAIChatCodec(),
+    OpenAIResponsesCodec(),
+    OllamaChatCodec(),
+    GeminiCodec(),
+    BedrockConverseCodec(),
+)
 SSE_CODECS = tuple(codec for codec in CODECS if codec.stream_media_type == "text/event-stream")
 # The rest send a call's arguments as an object, so that text which is none cannot be exact.
-TEXT_ARGUMENT_CODECS = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
+TEXT_ARGUMENT_CODECS = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec(), BedrockConverseCodec())
 each_codec = pytest.mark.parametrize("codec", CODECS, ids=[codec.format.value for codec in CODECS])
 
 

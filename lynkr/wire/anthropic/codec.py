@@ -28,8 +28,11 @@ class AnthropicCodec:
         """What a client asks for; `max_tokens` may be missing, as it is for count_tokens.
 
         Raises:
-            ClientWireError: with the path in the body, such as ``messages[2].content[0].text``.
+            ClientWireError: with the path in the body, such as ``messages[2].content[0].text``; or the
+                request leaves its history to the server (``thread``).
         """
+        if body.get("thread") is not None:
+            raise _no_threads()
         try:
             return decode_request(body)
         except FieldError as error:
@@ -69,3 +72,16 @@ class AnthropicCodec:
         /,
     ) -> AnthropicEventEncoder:
         return AnthropicEventEncoder()
+
+
+def _no_threads() -> ClientWireError:
+    """A thread's history lies with one vendor, where neither the router nor another target can read it.
+
+    The vendor's own SDKs send the whole history again upon this error code ("message-threads-2026-08-12";
+    anthropic 2.12 and @anthropic-ai/sdk 1.12, `ThreadState.recoversFrom`, read 2026-11).
+    """
+    return ClientWireError(
+        "threads are not kept here; send the whole history without this field",
+        field="thread",
+        details={"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
+    )

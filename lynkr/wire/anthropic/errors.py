@@ -6,7 +6,8 @@ Types and statuses after "Errors" in Anthropic's API reference and the SDK's
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from types import MappingProxyType
+from typing import Final, cast
 
 from lynkr.errors import (
     AllTargetsFailed,
@@ -55,6 +56,7 @@ _OPERATORS_PROBLEM: Final = frozenset({401, 402, 403})
 _BUSY: Final = frozenset({429, 503, 529})
 _RETRYABLE_4XX: Final = frozenset({408, 409})
 _MAX_MESSAGE: Final = 2_000
+_NO_DETAILS: Final[Mapping[str, Json]] = MappingProxyType({})
 
 # --- For clients --------------------------------------------------------------------------------------
 
@@ -73,7 +75,7 @@ def encode_error(error: BaseException) -> EncodedError:
         case AllTargetsFailed():
             return encode_error(error.last)
         case ClientWireError():
-            return _envelope(error.status, str(error))
+            return _envelope(error.status, str(error), details=cast("Mapping[str, Json]", error.details))
         case UpstreamError():
             return _encode_upstream(error)
         case ConfigError():
@@ -105,10 +107,15 @@ def _encode_upstream(error: UpstreamError) -> EncodedError:
     return _envelope(status, message)
 
 
-def _envelope(status: int, message: str, kind: str | None = None) -> EncodedError:
+def _envelope(
+    status: int, message: str, kind: str | None = None, *, details: Mapping[str, Json] = _NO_DETAILS
+) -> EncodedError:
     if kind is None:
         kind = _TYPE_OF.get(status, "invalid_request_error" if 400 <= status < 500 else "api_error")
-    return EncodedError(status, {"type": "error", "error": {"type": kind, "message": message}})
+    error: dict[str, Json] = {"type": kind, "message": message}
+    if details:
+        error["details"] = details
+    return EncodedError(status, {"type": "error", "error": error})
 
 
 def _envelope_in(body: bytes) -> Mapping[str, Json] | None:

@@ -203,3 +203,15 @@ def test_any_error_body_gives_an_error_that_can_be_told(status: int, body: bytes
     encoded = CODEC.encode_error(error)
     assert encoded.status >= 400
     assert told(encoded)[2]
+
+
+@pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
+def test_a_thread_is_refused_in_the_words_that_make_an_sdk_send_the_whole_history(thread):
+    body: Any = {"model": "m", "max_tokens": 1, "messages": [], "thread": thread}
+    with pytest.raises(ClientWireError) as caught:
+        CODEC.decode_request(body)
+    encoded = CODEC.encode_error(caught.value)
+    assert told(encoded)[:2] == (400, "invalid_request_error")
+    error: Any = encoded.body["error"]
+    assert error["details"] == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    assert CODEC.decode_request({**body, "thread": None}).messages == ()

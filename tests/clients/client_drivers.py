@@ -1,0 +1,132 @@
+"""SDKs and agent frameworks: each has a small driver, and all of them pass the same tests.
+
+A driver takes a scenario and a prompt, and prints one JSON line: the text of
+the answer, or the error with its status.  Its upstream speaks another dialect
+than it does.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import field, frozen
+
+from lynkr.telemetry.record import Ending
+from lynkr.testing.faults import script, status
+from tests.clients.harness import Stand
+from tests.clients.upstream import call, say, use
+
+Start = Callable[..., Stand]
+TEXT = 'Bonjour, "é" \\ 🙂.\nLa suite.'
+
+
+@frozen
+class Driver:
+    """*client* is whose environment it runs in, *upstream* the dialect behind the gateway.
+
+    *lacks* are scenarios its client has no means for; *refused* is how many requests of its agent the
+    gateway refuses in a way that makes it ask again.
+    """
+
+    client: str
+    file: str
+    upstream: str
+    arguments: tuple[str, ...] = ()
+    lacks: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    refused: int = 0
+
+    def __str__(self) -> str:
+        return "-".join((self.client, Path(self.file).stem, *self.arguments, "to", self.upstream))
+
+
+DRIVERS = (
+    # Its tool runner asks for a thread first.
+    Driver("node-sdks", "anthropic_sdk.mjs", "chat", refused=1),
+    Driver("node-sdks", "openai_sdk.mjs", "messages"),
+    Driver("node-sdks", "openai_responses_sdk.mjs", "chat"),
+    Driver("node-sdks", "openai_responses_sdk.mjs", "messages"),
+    Driver("ai-sdk", "ai_sdk.mjs", "chat", ("messages",)),
+    Driver("ai-sdk", "ai_sdk.mjs", "messages", ("chat",)),
+    Driver("ai-sdk", "ai_sdk.mjs", "messages", ("responses",)),
+)
+
+
+def drivers(scenario: str) -> Any:
+    """Every driver that can do *scenario*, each marked with its client's name."""
+    return pytest.mark.parametrize(
+        "driver",
+        [
+            pytest.param(driver, id=str(driver), marks=pytest.mark.client(driver.client))
+            for driver in DRIVERS
+            if scenario not in driver.lacks
+        ],
+    )
+
+
+def run(at: Stand, driver: Driver, scenario: str, prompt: str = "Say hello.") -> Any:
+    """The driver's report."""
+    done = at.run([*at.clients.driver(driver.client, driver.file), scenario, prompt, *driver.arguments])
+    assert done.status == 0, str(done)
+    assert not done.gateway, str(done)
+    return done.report
+
+
+@drivers("whole")
+def test_a_whole_answer_arrives(start: Start, driver: Driver):
+    at = start(driver.upstream, say(TEXT))
+    assert run(at, driver, "whole") == {"text": TEXT, "error": None}
+    at.assert_served(calls=1)
+    assert [record.stream for record in at.records()] == [False]
+
+
+@drivers("stream")
+def test_a_stream_arrives(start: Start, driver: Driver):
+    at = start(driver.upstream, say(TEXT))
+    assert run(at, driver, "stream") == {"text": TEXT, "error": None}
+    at.assert_served(calls=1)
+    assert [record.stream for record in at.records()] == [True]
+
+
+@drivers("agent")
+def test_a_tool_call_changes_a_file(start: Start, driver: Driver, workspace: Path):
+    path = workspace / "greeting.txt"
+    path.write_text("old\n", encoding="utf-8")
+    at = start(
+        driver.upstream,
+        use(call("write_file", path=str(path), content=TEXT), text="I write it."),
+        say("Done."),
+    )
+    report = run(at, driver, "agent", "Write a greeting.")
+    assert report["error"] is None
+    assert report["text"].endswith("Done.")
+    assert path.read_text(encoding="utf-8") == TEXT
+    at.assert_served(calls=2, refused=driver.refused)
+
+
+@drivers("agent")
+def test_parallel_tool_calls_are_answered_together(start: Start, driver: Driver, workspace: Path):
+    paths = [workspace / name for name in ("one.txt", "two.txt")]
+    for path in paths:
+        path.write_text(f"the words of {path.name}", encoding="utf-8")
+    at = start(driver.upstream, use(*(call("read_file", path=str(path)) for path in paths)), say("Read."))
+    assert run(at, driver, "agent", "Read both.") == {"text": "Read.", "error": None}
+    at.assert_served(calls=2, refused=driver.refused)
+    results = at.tool_results()
+    assert len(results) == 2
+    for path, result in zip(paths, results.values(), strict=True):
+        assert f"the words of {path.name}" in result
+
+
+@drivers("error")
+@pytest.mark.parametrize("scenario", ["whole", "stream"])
+def test_an_error_of_the_upstream_keeps_its_status_and_words(start: Start, driver: Driver, scenario: str):
+    if scenario in driver.lacks:
+        scenario = "agent"
+    at = start(driver.upstream, say("never"), faults=script(then=status(400)))
+    report = run(at, driver, scenario)
+    assert report["text"] is None
+    assert "simulated status 400" in report["error"]["message"]
+    assert report["error"]["status"] == 400
+    (record,) = at.records_of(1)
+    assert (record.ending, record.status, record.error) == (Ending.FAILED, 400, "UpstreamRefused")

@@ -215,11 +215,10 @@ class App:
                     if reply is None:
                         exchange.finish(Ending.CANCELLED, 200 if wire.started else 0)
                     raise
-                # The server is stopping and the grace is over.  The cancellation is done with here: the
-                # client is told, and the server has nothing else to stop in this task.
+                # The server is stopping and the grace is over.  The cancellation ends here: the client is
+                # told, and then there is nothing left in this task to stop.
                 departure.ignore()
                 await self._break_off(exchange, wire, GatewayClosed("the gateway is shutting down"))
-                _forget_cancellation()
             except Exception as error:  # noqa: BLE001  # reason: one of the three edges
                 departure.ignore()
                 _LOG.exception("request %s failed", exchange.id)
@@ -307,12 +306,6 @@ def _headers_of(error: BaseException, status: int) -> dict[str, str]:
             return {"www-authenticate": "Bearer"}
         case _:
             return {"retry-after": "1"} if status == 503 else {}
-
-
-def _forget_cancellation() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()
 
 
 def create_app(settings: Settings) -> App:

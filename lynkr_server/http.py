@@ -172,9 +172,7 @@ class Wire:
             self._beat = None
 
     async def start(self, status: int, headers: Mapping[str, str]) -> None:
-        """Send status line and headers, unless silence already did."""
-        if self._beat is not None:
-            await asyncio.wait((self._beat,))
+        """Send status line and headers, unless silence already does."""
         if not self.started:
             await self._begin(status, headers)
 

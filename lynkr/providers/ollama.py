@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 from attrs import define, evolve, field
 
-from lynkr.model import WireFormat
+from lynkr.model import Json, WireFormat
 from lynkr.providers.auth import Bearer, NoAuth
 from lynkr.providers.base import Auth, HTTPRequest, Timeouts, Transport, TransportError
 from lynkr.providers.body_rules import CHAT_BODIES, PLAIN_BODIES
@@ -135,7 +135,7 @@ class OllamaProvider:
 
     async def _for(self, call: Call) -> HTTPProvider:
         spoken = None if call.raw is None else call.raw.format
-        if spoken in (_CHAT, _NATIVE):
+        if spoken is _CHAT or spoken is _NATIVE:
             return self.by_format[spoken]
         version = await self.version(call.deadline)
         if version is None:
@@ -183,10 +183,10 @@ class OllamaProvider:
 def _version_in(body: bytes) -> tuple[int, ...] | None:
     """``{"version": "0.14.2-rc1"}``, as numbers."""
     try:
-        value = parse_value(body)
+        value: Json = parse_value(body)
     except ValueError:
         return None
-    text = value.get("version") if isinstance(value, dict) else None
+    text = value.get("version") if isinstance(value, Mapping) else None
     if not isinstance(text, str):
         return None
     numbers: list[int] = []

@@ -2,7 +2,8 @@
 
 `strategies` and `laws` (extra ``testing``) check a codec or a router of yours
 against the laws lynkr's own obey; `simulator` is an upstream on the loopback
-interface that speaks two dialects and fails on demand.  Importing this package
+interface that speaks two dialects and fails on demand; `provider_contract` is a
+pytest suite for a provider of yours.  Importing this package
 loads none of them: a name loads its module when it is first used.
 """
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         check_router_laws,
         differences,
     )
+    from lynkr.testing.provider_contract import ProviderContract
     from lynkr.testing.simulator import Simulator, SimulatorServer
     from lynkr.testing.strategies import (
         chunkings,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ProviderContract",
     "Simulator",
     "SimulatorServer",
     "assert_body_law",
@@ -87,7 +90,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name.startswith("Simulator"):
+    if name == "ProviderContract":
+        module = "provider_contract"
+    elif name.startswith("Simulator"):
         module = "simulator"
     elif name.startswith(("assert_", "check_")) or name == "differences":
         module = "laws"

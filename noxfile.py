@@ -80,3 +80,15 @@ def docs(session: nox.Session) -> None:
     """Run every example of the documentation and check its links."""
     _install(session, "dev")
     session.run("python", "-m", "pytest", "tests/docs", "-q")
+
+
+@nox.session
+def routing(session: nox.Session) -> None:
+    """Train the classifier anew and write docs/routing-report.md; needs the data: ``-- PATH_TO_DATA``."""
+    if len(session.posargs) != 1:
+        session.error("give the folder of the routing data: nox -s routing -- PATH_TO_DATA")
+    session.install("-e", ".[bench]")
+    # One thread, so that sums are taken in the same order and the weights come out the same.
+    env = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    for script in ("train.py", "report.py"):
+        session.run("python", f"benchmarks/routing/{script}", *session.posargs, env=env)

@@ -10,17 +10,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from lynkr.assembly import build_gateway, served_models
+from lynkr.cli.dialects import codec_of
 from lynkr.errors import ClientWireError, GatewayClosed, LynkrError
 from lynkr.exchange import WireExchange
 from lynkr.gateway import Gateway
 from lynkr.model import WireFormat
 from lynkr.providers import AiohttpTransport
 from lynkr.relay import WireReply
+from lynkr.routing.why import decision_json
 from lynkr.settings import ServerSettings, Settings
 from lynkr.telemetry.record import Ending
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
-from lynkr.wire.json_body import dump
+from lynkr.wire.json_body import dump, parse_body
 from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 from lynkr_server.access import KeyCheck, Unauthorised
@@ -86,6 +88,7 @@ class App:
             "/v1/chat/completions": {"POST": self._wire(WireFormat.OPENAI_CHAT)},
             "/v1/responses": {"POST": self._wire(WireFormat.OPENAI_RESPONSES)},
             "/v1/messages/count_tokens": {"POST": self._bounded(self._count_tokens)},
+            "/v1/route": {"POST": self._bounded(self._route)},
             "/v1/models": {"GET": self._list_models},
             "/health/live": {"GET": self._live},
             "/health/ready": {"GET": self._ready},
@@ -275,6 +278,20 @@ class App:
 
     # ------------------------------------------------------------------ the rest
 
+    async def _route(self, incoming: Incoming) -> None:
+        """The very decision a body of any dialect would get now; nothing is sent or recorded."""
+        gateway = self._running()
+        body = await read_body(incoming, self._settings.max_body_bytes)
+        exchange = gateway.route(_dialect_of(body, incoming.headers), body, incoming.headers)
+        if exchange.error is not None:
+            raise exchange.error
+        plan = exchange.plan
+        if plan is None or plan.decision is None:
+            named = None if plan is None else str(plan.targets[0])
+            await incoming.reply(200, {"tier": None, "target": named, "reason": "named_target"})
+        else:
+            await incoming.reply(200, decision_json(plan.decision))
+
     async def _list_models(self, incoming: Incoming) -> None:
         await incoming.reply(200, model_list(self._models, anthropic="anthropic-version" in incoming.headers))
 
@@ -290,6 +307,16 @@ class App:
         ledger = {name: count for name, count in gateway.ledger_health().items() if isinstance(count, int)}
         state = {"ledger": ledger, "circuits_open": len(gateway.unavailable())}
         await incoming.reply(200, {"status": "ready", **state})
+
+
+def _dialect_of(body: bytes, headers: Mapping[str, str]) -> WireFormat:
+    """Which dialect a body is in, by its headers and its own fields."""
+    fields = parse_body(body).value
+    if "input" in fields and "messages" not in fields:
+        return WireFormat.OPENAI_RESPONSES
+    if "anthropic-version" in headers:
+        return WireFormat.ANTHROPIC_MESSAGES
+    return codec_of(fields).format
 
 
 def _stream_head(exchange: WireExchange) -> Head:

@@ -18,6 +18,8 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "serve": "run the gateway",
         "check": "say what is configured and what each tier lacks",
         "route": "show where a prompt would go, and why",
+        "why": "explain a recorded decision, and what would have changed it",
+        "logs": "list the newest requests of the ledger",
         "prices": "show or refresh the price snapshot",
         "usage": "sum up the ledger: tokens, cost, savings by tier",
         "demo": "run the whole thing on this machine, without a key",

@@ -15,6 +15,7 @@ from lynkr.cli.text import json_line, printable, table
 from lynkr.errors import ConfigError, LynkrError
 from lynkr.model import Json, Request
 from lynkr.routing import (
+    Decision,
     Snapshot,
     Step,
     Target,
@@ -23,6 +24,7 @@ from lynkr.routing import (
     default_scorers,
     features_of,
 )
+from lynkr.routing.why import decision_json
 from lynkr.settings import Settings
 from lynkr.wire.json_body import json_text, parse_value
 
@@ -38,6 +40,7 @@ class Verdict:
     score: float
     targets: tuple[Target, ...]
     trace: tuple[Step, ...]
+    decision: Decision | None = None
 
     @property
     def target(self) -> str | None:
@@ -83,7 +86,7 @@ def decider(settings: Settings) -> Decide:
 
     def decide(request: Request) -> Verdict:
         decision = router.route(request, _SNAPSHOT)
-        return Verdict(decision.tier, decision.score, decision.targets, decision.trace)
+        return Verdict(decision.tier, decision.score, decision.targets, decision.trace, decision)
 
     return decide
 
@@ -159,6 +162,8 @@ def _answer(decide: Decide, line: bytes, number: int) -> dict[str, Json]:
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """The decision as one object; its id is a digest, so equal decisions have equal ids."""
+    if verdict.decision is not None:
+        return decision_json(verdict.decision)
     body: dict[str, Any] = {
         "tier": verdict.tier.name,
         "score": verdict.score,

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
 from lynkr.model import Json
 from lynkr.routing.context import NO_CONTEXT, RequestContext
+
+if TYPE_CHECKING:
+    from lynkr.routing.why import Exclusion, Flip
 
 
 class Tier(IntEnum):
@@ -220,6 +223,34 @@ class Decision:
     @property
     def target(self) -> Target:
         return self.targets[0]
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that equal decisions share, on any machine."""
+        from lynkr.routing.why import digest_of  # noqa: PLC0415  # reason: only who explains pays for it
+
+        return digest_of(self)
+
+    @property
+    def candidates(self) -> Mapping[str, str | None]:
+        """Every target that was looked at, with the tier it was taken from."""
+        from lynkr.routing.why import candidates_of  # noqa: PLC0415  # reason: as above
+
+        return candidates_of(self.trace)
+
+    @property
+    def exclusions(self) -> "tuple[Exclusion, ...]":
+        """The targets that rules left out, each with its reason code."""
+        from lynkr.routing.why import exclusions_of  # noqa: PLC0415  # reason: as above
+
+        return exclusions_of(self.trace)
+
+    @property
+    def flips(self) -> "tuple[Flip, ...]":
+        """What would have given another tier, the smallest change first (by the shipped thresholds)."""
+        from lynkr.routing.why import flips_of  # noqa: PLC0415  # reason: as above
+
+        return flips_of(self.trace)
 
     @property
     def reason(self) -> str:

@@ -1,0 +1,184 @@
+"""A decision explained: who could have served, who was left out and why, what would have changed the tier.
+
+Everything is read from the trace, so a record in the ledger tells as much as
+the decision itself did.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final, cast
+
+from attrs import frozen
+
+from lynkr.model import Json
+from lynkr.routing.decision import Decision, Step, Tier
+from lynkr.routing.tiers import THRESHOLDS, tier_of
+
+_ROUNDING: Final = 0.0002
+_FIRST_STEPS: Final = ("features",)
+
+
+@frozen
+class Exclusion:
+    """A target that *rule* left out; *code* is the reason."""
+
+    target: str
+    rule: str
+    code: str
+
+
+@frozen
+class Flip:
+    """One change that gives another tier.
+
+    *change* is how far the difficulty would have to move, negative if down;
+    None where a fact must change and not a number.  *step* is the step of the trace it is about.
+    """
+
+    tier: Tier
+    step: str
+    reason: str
+    change: float | None = None
+
+
+def exclusions_of(trace: Sequence[Step]) -> tuple[Exclusion, ...]:
+    """Every target a rule left out, in the order of the rules."""
+    return tuple(
+        Exclusion(str(target), step.name, str(code))
+        for step in trace
+        for target, code in _mapping(step.data.get("excluded")).items()
+    )
+
+
+def candidates_of(trace: Sequence[Step]) -> Mapping[str, str | None]:
+    """Every target that was looked at, and the tier it was taken from, in the ladder's order."""
+    for step in trace:
+        if step.name == "ladder":
+            found = _mapping(step.data.get("targets"))
+            return {target: None if tier is None else str(tier) for target, tier in found.items()}
+    return {}
+
+
+def flips_of(trace: Sequence[Step], *, thresholds: Mapping[Tier, float] = THRESHOLDS) -> tuple[Flip, ...]:
+    """What would have given another tier, the smallest change first.
+
+    Changes of one thing only: more or less difficulty in all, one scorer that had found nothing,
+    or a floor that had not been in force.  Empty when the trace settles no tier.
+    """
+    at = next((place for place, step in enumerate(trace) if step.name == "tier"), None)
+    if at is None or trace[at].score is None:
+        return ()
+    settled = trace[at]
+    scores = [step for step in trace[:at] if step.name not in _FIRST_STEPS and step.score is not None]
+    difficulty = _added(scores)
+    score = settled.score or 0.0
+    tier = tier_of(score, thresholds)
+    if abs(difficulty - score) > _ROUNDING:
+        return _flips_of_fact(settled, tier, difficulty, thresholds)
+    flips: list[Flip] = []
+    if tier < Tier.REASONING:
+        above = Tier(tier + 1)
+        more = thresholds[above] - score
+        reason = f"{more:.3f} more difficulty, to {thresholds[above]:.2f}"
+        flips.append(Flip(above, "tier", reason, round(more, 4)))
+    if tier > Tier.SIMPLE:
+        less = score - thresholds[tier]
+        reason = f"more than {less:.3f} less difficulty, below {thresholds[tier]:.2f}"
+        flips.append(Flip(Tier(tier - 1), "tier", reason, -round(less, 4)))
+    for step in scores:
+        others = [other for other in scores if other is not step]
+        without = tier_of(_added(others), thresholds)
+        if without is not tier:
+            change = _added(others) - score
+            flips.append(Flip(without, step.name, f"nothing found by {step.name}", round(change, 4)))
+    return tuple(sorted(flips, key=_size))
+
+
+def digest_of(decision: Decision) -> str:
+    """16 hexadecimal digits of the SHA-256 of the decision's canonical JSON."""
+    text = json.dumps(
+        _plain(decision), sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_json
+    )
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """The decision and its explanation as one JSON object."""
+    body = _plain(decision)
+    return {
+        **cast("dict[str, Any]", json.loads(json.dumps(body, default=_json))),
+        "target": body["targets"][0] if body["targets"] else None,
+        "reason": decision.reason,
+        **explanation_json(decision.trace),
+        "decision_id": digest_of(decision),
+    }
+
+
+def explanation_json(trace: Sequence[Step]) -> dict[str, Any]:
+    """What a trace explains: ``candidates``, ``excluded`` and ``flips``."""
+    return {
+        "candidates": dict(candidates_of(trace)),
+        "excluded": [
+            {"target": left.target, "rule": left.rule, "code": left.code} for left in exclusions_of(trace)
+        ],
+        "flips": [
+            {"tier": flip.tier.name, "step": flip.step, "reason": flip.reason, "change": flip.change}
+            for flip in flips_of(trace)
+        ],
+    }
+
+
+def _flips_of_fact(
+    settled: Step, tier: Tier, difficulty: float, thresholds: Mapping[Tier, float]
+) -> tuple[Flip, ...]:
+    """A floor, a ceiling or a fixed tier, not the difficulty, gave the tier."""
+    lifted_from = settled.data.get("from")
+    other = Tier[lifted_from] if isinstance(lifted_from, str) else tier_of(difficulty, thresholds)
+    code = settled.code or settled.name
+    fact = Flip(other, "tier", f"were it not for {code}")
+    flips = [fact] if other is not tier else []
+    if tier < Tier.REASONING and difficulty < thresholds[Tier(tier + 1)]:
+        more = thresholds[Tier(tier + 1)] - difficulty
+        # A ceiling or a fixed tier stands against any difficulty; only a floor is outgrown.
+        if isinstance(lifted_from, str) and Tier[lifted_from] < tier:
+            reason = f"{more:.3f} more difficulty than the {difficulty:.3f} found"
+            flips.append(Flip(Tier(tier + 1), "tier", reason, round(more, 4)))
+    return tuple(flips)
+
+
+def _added(steps: Sequence[Step]) -> float:
+    rest = 1.0
+    for step in steps:
+        rest *= 1.0 - min(1.0, max(0.0, step.score or 0.0))
+    return round(1.0 - rest, 4)
+
+
+def _size(flip: Flip) -> float:
+    return 0.0 if flip.change is None else abs(flip.change)
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _plain(decision: Decision) -> dict[str, Any]:
+    return {
+        "tier": decision.tier.name,
+        "score": decision.score,
+        "targets": [str(target) for target in decision.targets],
+        "tiers": [None if tier is None else tier.name for tier in decision.tiers],
+        "propensity": decision.propensity,
+        "expected_microusd": decision.expected_microusd,
+        "price_version": decision.price_version,
+        "trace": [
+            {"name": s.name, "reason": s.reason, "score": s.score, "code": s.code, "data": s.data}
+            for s in decision.trace
+        ],
+    }
+
+
+def _json(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, Json]", value))
+    return list(cast("Sequence[Json]", value))

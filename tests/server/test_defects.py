@@ -31,7 +31,7 @@ def test_a_defect_while_deciding(
     shared: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str, stream: bool
 ) -> None:
     before = len(shared.records())
-    monkeypatch.setattr(shared.gateway, "decide", raise_defect)
+    monkeypatch.setattr(PipelineRouter, "route", raise_defect)
     answer = shared.client.post(path, json=message("hi", stream=stream))
     assert answer.status_code == 500
     assert answer.json()["error"]["message"]
@@ -86,7 +86,7 @@ def test_a_defect_in_mid_stream_is_the_dialects_error_event_and_a_failure(
 
 def test_a_defect_while_counting_writes_no_record(shared: House, monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(shared.records())
-    monkeypatch.setattr(shared.gateway, "decide", raise_defect)
+    monkeypatch.setattr(PipelineRouter, "route", raise_defect)
     answer = shared.client.post("/v1/messages/count_tokens", json=message("hi"))
     assert answer.status_code == 500
     assert answer.json()["type"] == "error"

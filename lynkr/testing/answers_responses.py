@@ -37,10 +37,10 @@ def _words(item: _Body) -> str:
     """All the words of an item."""
     texts: list[str] = []
     for name in ("content", "output", "summary"):
-        value = item.get(name)
+        value: _Node = item.get(name)
         if isinstance(value, str):
             texts.append(value)
-        parts = value if isinstance(value, list) else ()
+        parts: list[_Body] = [] if isinstance(value, str) else list(value or ())
         texts += [part.get("text") or part.get("refusal") or "" for part in parts]
     return " ".join((*texts, item.get("arguments") or "", item.get("input") or ""))
 
@@ -71,8 +71,8 @@ def read_responses(body: _Node) -> Asked:
     items, tools = _items(body), body.get("tools") or ()
     users = [item for item in items if item.get("role") == "user"]
     last = items[-1]
-    choice = body.get("tool_choice")
-    named = choice.get("name") if isinstance(choice, dict) else None
+    choice: _Node = body.get("tool_choice")
+    named: str | None = None if isinstance(choice, str | None) else choice.get("name")
     wanted = (body.get("text") or _NONE).get("format") or _NONE
     schema = {"json_object": {"type": "object"}, "json_schema": wanted.get("schema")}
     prefix = _count(items[:-1], tools)
@@ -119,10 +119,11 @@ def _missing(body: _Node) -> str | None:
             return f"Missing required parameter: '{name}'."
     if not isinstance(body["model"], str):
         return "Invalid type for 'model': expected a string."
-    said = body["input"]
+    said: _Node = body["input"]
     if not isinstance(said, str | list) or not said:
         return "Invalid type for 'input': expected a string or a list of items."
-    if isinstance(said, list) and not all(isinstance(item, dict) for item in said):
+    items: _Node = () if isinstance(said, str) else said
+    if not all(isinstance(item, dict) for item in items):
         return "Invalid type for 'input[0]': expected an object."
     return None
 
@@ -136,8 +137,8 @@ def _response(body: _Node, asked: Asked, turn: Turn) -> _Body:
         sealed = {"encrypted_content": f"Z0FBQUFB{asked.digest[:24]}"}
         output.append({"type": "reasoning", "id": f"rs_{short}", "summary": summary, **sealed})
     if turn.text:
-        part = {"type": "output_text", "text": turn.text, "annotations": [], "logprobs": []}
-        message = {"type": "message", "id": f"msg_{short}", "role": "assistant", "content": [part]}
+        part: _Body = {"type": "output_text", "text": turn.text, "annotations": [], "logprobs": []}
+        message: _Body = {"type": "message", "id": f"msg_{short}", "role": "assistant", "content": [part]}
         output.append({**message, "status": status})
     custom = {tool["name"] for tool in body.get("tools") or () if tool.get("type") == "custom"}
     for number, (call_id, name, arguments) in enumerate(turn.calls):

@@ -81,6 +81,10 @@ class _Walk:
     def kind(self) -> str:
         return str(self.events[self.at]["type"]) if self.at < len(self.events) else "the end"
 
+    @property
+    def breaks_off(self) -> bool:
+        return self.kind == "error"
+
     def fail(self, why: str) -> ResponsesGrammarError:
         return ResponsesGrammarError(f"event {self.at} ({self.kind}): {why}")
 
@@ -157,7 +161,7 @@ def _item(walk: _Walk) -> None:
         "custom_tool_call": _call,
     }
     read = reads.get(item["type"])
-    said = {} if read is None else read(walk, item, index)
+    said: Mapping[str, Any] = {} if read is None else read(walk, item, index)
     if walk.kind == "error":
         return
     done = walk.take("response.output_item.done")
@@ -211,7 +215,7 @@ def _parts(walk: _Walk, item: _Event, index: int) -> Mapping[str, Any]:
             known.append(walk.take("response.content_part.done")["part"])
             continue
         text = _deltas(walk, part.delta, place)
-        if walk.kind == "error":
+        if walk.breaks_off:
             return {}
         told = walk.take(part.text_done)
         walk.check(told[part.text] == text, "the text is not what the deltas add up to")

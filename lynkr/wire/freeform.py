@@ -179,5 +179,8 @@ def _text_in(arguments: str) -> str:
         value = json.loads(arguments)
     except (ValueError, RecursionError):
         return arguments
-    text = value.get("input") if isinstance(value, dict) else None
-    return text if isinstance(text, str) else arguments
+    match value:
+        case {"input": str() as text}:
+            return text
+        case _:
+            return arguments

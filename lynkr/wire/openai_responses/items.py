@@ -220,7 +220,7 @@ def pieces_of(node: Node, name: str, kind: str) -> list[str] | None:
 
 
 def _is_piece(piece: Json, kind: str) -> bool:
-    return isinstance(piece, Mapping) and piece.keys() == {"type", "text"} and piece["type"] == kind
+    return isinstance(piece, Mapping) and len(piece) == 2 and "text" in piece and piece.get("type") == kind
 
 
 def reasoning_part(node: Node, path: str) -> Reasoning | Foreign:

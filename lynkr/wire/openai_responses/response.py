@@ -332,7 +332,7 @@ def finish(
 
 def repeated(request: Request | None) -> Draft:
     """What a response repeats of the request it answers."""
-    found = dict(_UNKNOWN_REQUEST)
+    found: Draft = {**_UNKNOWN_REQUEST}
     if request is None:
         return found
     # The history is not repeated, so it is not encoded; a leading system message may be `instructions`.

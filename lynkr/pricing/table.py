@@ -21,6 +21,7 @@ _NAMESPACES: Final[Mapping[str, str]] = MappingProxyType(
         "azure-openai": "azure",
         "azure-anthropic": "azure",
         "gemini": "google",
+        "vertex-anthropic": "vertex",
         "grok": "xai",
         "x-ai": "xai",
         "z-ai": "zai",

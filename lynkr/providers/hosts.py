@@ -12,7 +12,7 @@ from typing import Final
 from attrs import Factory, evolve, field, frozen
 
 from lynkr.model import WireFormat
-from lynkr.providers import azure, ollama
+from lynkr.providers import azure, google, ollama
 from lynkr.providers.auth import Bearer, KeyHeader, NoAuth
 from lynkr.providers.base import Auth, Provider
 from lynkr.providers.body_rules import CHAT_BODIES, PLAIN_BODIES, BodyRules
@@ -42,7 +42,9 @@ class Host:
     of this host leave it out.  *profile* says what all its models can do.
     *build* makes the provider where that takes more than an address and a key;
     *rules* and *auth* are then its own affair.  *embeds*: it also answers
-    OpenAI's ``POST /embeddings``, beside its chat call.
+    OpenAI's ``POST /embeddings``, beside its chat call.  *other_key_envs* are
+    read where *key_env* is not set.  *finds_credentials*: without a key it
+    looks for credentials where its cloud keeps them.
     """
 
     format: WireFormat
@@ -62,12 +64,15 @@ class Host:
     headers: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
     build: Callable[[Setup], Provider] | None = None
     embeds: bool = False
+    other_key_envs: tuple[str, ...] = ()
+    finds_credentials: bool = False
 
 
 _CHAT: Final = WireFormat.OPENAI_CHAT
 _RESPONSES: Final = WireFormat.OPENAI_RESPONSES
 _MESSAGES: Final = WireFormat.ANTHROPIC_MESSAGES
 _NATIVE: Final = WireFormat.OLLAMA_CHAT
+_GEMINI: Final = WireFormat.GEMINI
 
 # "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead": o-series and
 # GPT-5.x (OpenAI error text; "max_tokens ... not compatible with o-series models" in the API reference;
@@ -172,6 +177,9 @@ def _compatible(
 
 _ALL_OF_OPENAI: Final = Profile(tools=True, structured_output=True, cache="automatic")
 _ALL_OF_CLAUDE: Final = Profile(tools=True, parallel_tools=True, vision=True, cache="explicit")
+_ALL_OF_GEMINI: Final = Profile(
+    tools=True, parallel_tools=True, vision=True, structured_output=True, cache="automatic"
+)
 
 HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
     {
@@ -221,6 +229,31 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             build=azure.azure_anthropic,
         ),
         "databricks": Host(_CHAT, key_env="DATABRICKS_API_KEY", build=_databricks),
+        "gemini": Host(
+            _GEMINI,
+            google.GEMINI_API,
+            "GEMINI_API_KEY",
+            profile=_ALL_OF_GEMINI,
+            build=google.gemini,
+            other_key_envs=("GOOGLE_API_KEY",),
+        ),
+        "vertex": Host(
+            _GEMINI,
+            google.VERTEX_API,
+            "VERTEX_API_KEY",
+            profile=_ALL_OF_GEMINI,
+            build=google.vertex,
+            other_key_envs=("GOOGLE_API_KEY",),
+            finds_credentials=True,
+        ),
+        "vertex-anthropic": Host(
+            _MESSAGES,
+            google.VERTEX_API,
+            "VERTEX_API_KEY",
+            profile=_ALL_OF_CLAUDE,
+            build=google.vertex_anthropic,
+            finds_credentials=True,
+        ),
         # https://openrouter.ai/docs/quickstart (read 2026-11)
         "openrouter": Host(
             _CHAT, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", version_path="/api/v1", embeds=True

@@ -24,7 +24,9 @@ def notices_of(settings: Settings, prices: PriceTable | None) -> tuple[Notice, .
 
 def lacks_credentials(provider: ProviderSettings) -> bool:
     """Whether requests to it will be refused: the kind's own host wants a key and there is none."""
-    return provider.api_key is None and provider.base_url is None and not HOSTS[provider.kind].is_local
+    host = HOSTS[provider.kind]
+    keyless = host.is_local or host.finds_credentials
+    return provider.api_key is None and provider.base_url is None and not keyless
 
 
 def _tiers(settings: Settings) -> Iterator[Notice]:

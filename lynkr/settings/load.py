@@ -11,6 +11,7 @@ from attrs import evolve
 
 from lynkr.providers.base import Timeouts
 from lynkr.providers.builtin import ALIASES, HOSTS
+from lynkr.providers.hosts import Host
 from lynkr.settings.problems import KeyPath, Problem, did_you_mean, raise_for
 from lynkr.settings.seed import (
     UNSUPPORTED,
@@ -100,7 +101,7 @@ def _complete_providers(tree: RawTree, environ: Mapping[str, str]) -> None:
             provider["kind"] = ALIASES.get(kind_name, kind_name)
     claimed: set[str] = set()
     for name, host in HOSTS.items():
-        variable = host.key_env
+        variable = _key_variable(host, environ)
         if variable is None or (host.base_url is None and name not in tree.table("providers")):
             continue  # a dialect without a host of its own, or a cloud nobody gave an address in
         # A key brings in the first kind it is for; that host's other dialects are there when asked for.
@@ -116,6 +117,12 @@ def _complete_providers(tree: RawTree, environ: Mapping[str, str]) -> None:
         address = _hostname(provider.get("base_url"))
         own = kind is not None and kind.is_local if address is None else is_loopback(address)
         provider.setdefault("local", own)
+
+
+def _key_variable(host: Host, environ: Mapping[str, str]) -> str | None:
+    """The first of a host's variables that is set, else the one its key usually stands in."""
+    names = (host.key_env, *host.other_key_envs)
+    return next((name for name in names if name and environ.get(name, "").strip()), host.key_env)
 
 
 def _complete_builtin(provider: dict[str, Any], name: str, key_variable: str) -> None:

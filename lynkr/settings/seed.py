@@ -73,13 +73,14 @@ PROVIDERS: Final[Mapping[str, SeedProvider]] = MappingProxyType(
         "edenai": SeedProvider("EDENAI", None),
         "atlas": SeedProvider("ATLASCLOUD", "qwen/qwen3.8-max"),
         "baidu": SeedProvider("BAIDU", "ernie-4.5-turbo-128k"),
+        # Its "vertex" is the Gemini API: so is ours, with a key and no project.
+        "vertex": SeedProvider("VERTEX", "gemini-2.0-flash"),
     }
 )
 
 UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "bedrock": 'use "anthropic:MODEL" and ANTHROPIC_API_KEY for Claude models',
-        "vertex": "use another provider",
         "codex": "use another provider",
     }
 )

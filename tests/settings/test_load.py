@@ -344,7 +344,7 @@ def test_a_misspelt_key_is_refused_with_its_origin_and_the_right_name(scratch, s
         ("[providers.x]\nkind = 'opnai'", "providers.x.kind", 'did you mean "openai"?'),
         ("[providers.x]\nkind = 'openai-compatible'", "providers.x.base_url", "is missing"),
         ("[tiers]\nSIMPLE = ['openai-compatible:a']", "tiers.SIMPLE", "not configured"),
-        ("[providers.x]\nkind = 'vertex'", "providers.x.kind", "does not support"),
+        ("[providers.x]\nkind = 'codex'", "providers.x.kind", "does not support"),
         ("[providers.'a:b']\nkind = 'openai'", 'providers."a:b"', "without colons"),
         ("providers = 3", "providers", "is not a table"),
         ("[providers]\nopenai = 3", "providers.openai", "is not a table"),

@@ -7,10 +7,10 @@ and while it waits, on asyncio and trio alike.
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import anyio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from lynkr.errors import LynkrError, UpstreamError, UpstreamTimeout, UpstreamUnreachable, UpstreamWireError
 from lynkr.model import NO_USAGE, Event, Finish, PartDelta, Response, Start
@@ -131,7 +131,8 @@ def _named(error: TransportError, target: str) -> UpstreamError:
 class Reading:
     """Turns a stream's bytes into events and keeps the reply's tally while they go by.
 
-    *primed* once something other than `Start` has come.
+    *primed* once something other than `Start` has come.  *nameless* is the id
+    of an answer whose dialect gives it none.
     """
 
     target: str
@@ -139,6 +140,7 @@ class Reading:
     _decoder: EventDecoder
     _clock: Callable[[], float]
     _observer: Callable[[Event], None] | None
+    nameless: str = ""
     primed: bool = False
     _closed: bool = False
 
@@ -169,6 +171,8 @@ class Reading:
         observer = self._observer
         for event in events:
             if type(event) is not PartDelta or not self.primed:
+                if type(event) is Start:
+                    event = named(event, self.nameless, self.target)  # noqa: PLW2901  # the same event
                 self._note(event)
             if observer is not None:
                 observer(event)
@@ -187,6 +191,16 @@ class Reading:
             tally.first_event_at = self._clock()
         if isinstance(event, Finish):
             tally.usage, tally.stop_reason, tally.complete = event.usage, event.stop_reason, True
+
+
+_Named = TypeVar("_Named", Start, Response)
+
+
+def named(answer: _Named, id: str, target: str) -> _Named:
+    """*answer*, and where its dialect leaves them out *id* and the model of *target*."""
+    if answer.id and answer.model:
+        return answer
+    return evolve(answer, id=answer.id or id, model=answer.model or target.partition(":")[2])
 
 
 def note_response(tally: Tally, response: Response, now: float) -> None:

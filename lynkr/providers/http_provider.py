@@ -8,14 +8,16 @@ translated through the canonical model.
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from secrets import token_hex
 from types import MappingProxyType
 from typing import Final, NoReturn
 
 from attrs import Factory, evolve, field, frozen
 
 from lynkr.errors import UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamWireError
-from lynkr.model import Event, Json, Loss, WireFormat
+from lynkr.model import Event, Json, Loss, Response, WireFormat
 from lynkr.model.fold import unfold
+from lynkr.model.response import Usage
 from lynkr.providers.answer import (
     Connection,
     DecodedEvents,
@@ -24,6 +26,7 @@ from lynkr.providers.answer import (
     PassedBytes,
     Reading,
     name_target,
+    named,
     note_response,
 )
 from lynkr.providers.auth import NoAuth
@@ -61,6 +64,7 @@ _OF_DIALECT: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
     }
 )
 _BETA: Final = "anthropic-beta"
+_REQUEST_IDS: Final = ("x-amzn-requestid", "request-id", "x-request-id")
 # Response headers that mean something to the client beyond this hop.
 _PASSED_ON: Final = (
     "request-id", "x-request-id", "anthropic-", "x-ratelimit-", "retry-after", "x-should-retry", "openai-",
@@ -107,7 +111,7 @@ class HTTPProvider:
     *headers* (lower case) go with every request and win over the client's,
     *default_headers* lose to them.  *framing* is what the host wraps its
     streams in, None if nothing.  *counting* is None where the host does not
-    count tokens.  *profiles* tells what a target can do.
+    count tokens, *embeddings* where it has none.  *profiles* tells what a target can do.
     *clock* is monotonic, in seconds, the same one `Call.deadline` is in.  The
     transport may be shared: whoever made it closes it, unless *owns_transport*.
     """
@@ -123,6 +127,7 @@ class HTTPProvider:
     timeouts: Timeouts = DEFAULT_TIMEOUTS
     framing: Framing | None = None
     counting: Counting | None = None
+    embeddings: Endpoint | None = None
     profiles: Callable[[Target], Profile] = field(default=_no_profile, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     owns_transport: bool = False
@@ -181,6 +186,34 @@ class HTTPProvider:
         if type(counted) is not int:
             raise UpstreamWireError(f"{target}: the token count is not a number")
         return counted
+
+    async def embed(self, call: Call, /) -> Reply | None:
+        """See `lynkr.providers.base.Embedder`: only for a body of this provider's own dialect."""
+        raw = self._own_dialect(call)
+        if self.embeddings is None or raw is None:
+            return None
+        target = str(call.target)
+        url = self._url(self.embeddings, call, stream=False)
+        await self._refresh_credentials()
+        outgoing = _Outgoing(raw.splice("model", call.target.model), self._headers(call, {}), passes=True)
+        connection = Connection(self.transport.send(self._request(call, url, outgoing)), target)
+        try:
+            await connection.open()
+            if not 200 <= connection.status < 300:
+                await self._refuse(connection)
+            body = await connection.read(MAX_ANSWER_BYTES)
+        finally:
+            await connection.aclose()
+        value = _parse_object(body, target)
+        embedded = _embedded_status(value)
+        if embedded is not None and "data" not in value:
+            raise self.codec.decode_error(embedded, _passed_on(connection.headers), body, target=target)
+        usage = value.get("usage")
+        counted = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
+        tally = Tally(model=call.target.model, complete=True)
+        if type(counted) is int:
+            tally.usage = Usage(input=counted, output=0)
+        return evolve(_reply_head(call, connection, tally), raw=OnePiece(body))
 
     async def _refresh_credentials(self) -> None:
         if self._refreshing is not None:
@@ -274,7 +307,14 @@ class HTTPProvider:
         self, call: Call, outgoing: _Outgoing, connection: Connection, *, passes: bool
     ) -> Reply:
         tally = Tally()
-        reading = Reading(connection.target, tally, self.codec.event_decoder(), self.clock, call.observer)
+        reading = Reading(
+            connection.target,
+            tally,
+            self.codec.event_decoder(),
+            self.clock,
+            call.observer,
+            _answer_id(connection),
+        )
         reply = _reply_head(call, connection, tally)
         if self.framing is not None:
             reply = evolve(reply, content_type=self.codec.stream_media_type)
@@ -296,7 +336,8 @@ class HTTPProvider:
             raise self.codec.decode_error(embedded, reply.headers, body, target=connection.target)
         events: tuple[Event, ...] = ()
         try:
-            events = self._read_whole(value, reply.tally, call.observer, wanted=not passes)
+            response = named(self.codec.decode_response(value), _answer_id(connection), connection.target)
+            events = self._read_whole(response, reply.tally, call.observer, wanted=not passes)
         except UpstreamError as error:
             name_target(error, connection.target)
             raise
@@ -312,14 +353,13 @@ class HTTPProvider:
 
     def _read_whole(
         self,
-        value: Mapping[str, Json],
+        response: Response,
         tally: Tally,
         observer: Callable[[Event], None] | None,
         *,
         wanted: bool,
     ) -> tuple[Event, ...]:
         """The answer's events if *wanted*; its tally in any case."""
-        response = self.codec.decode_response(value)
         note_response(tally, response, self.clock())
         if observer is None and not wanted:
             return ()
@@ -352,6 +392,14 @@ def _reply_head(call: Call, connection: Connection, tally: Tally) -> Reply:
         headers=_passed_on(connection.headers),
         content_type=connection.headers.get("content-type", "application/json"),
     )
+
+
+def _answer_id(connection: Connection) -> str:
+    """An id for an answer whose dialect has none: the provider's own of the request, else a new one."""
+    for name in _REQUEST_IDS:
+        if value := connection.headers.get(name):
+            return value
+    return f"lynkr_{token_hex(12)}"
 
 
 def _split_betas(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
+from attrs import evolve
 
 from lynkr.errors import (
     LynkrError,
@@ -67,7 +68,7 @@ async def provide(seam, anyio_backend):
         fields = {"auth": Bearer("sk-secret"), **fields}
         provider = HTTPProvider(
             name="tiny",
-            codec=TinyCodec(),
+            codec=fields.pop("codec", None) or TinyCodec(),
             endpoint=fields.pop("endpoint", None) or FixedEndpoint(server.url + "/tiny"),
             transport=seam[1](),
             owns_transport=True,
@@ -885,3 +886,45 @@ async def test_a_host_that_left_its_wrapping_out_is_understood(provide):
     async with serving(streaming(*STREAM)) as server:
         reply = await provide(server, framing=Doubled()).send(raw_call())
         assert await all_bytes(reply) == b"".join(STREAM)
+
+
+# ---------------------------------------------------------------- answers without a name
+
+
+class NamelessCodec(TinyCodec):
+    """A dialect whose answers tell neither an id nor their model."""
+
+    def decode_response(self, body, /):
+        return evolve(super().decode_response(body), id="", model="")
+
+    def event_decoder(self):
+        return NamelessDecoder(super().event_decoder())
+
+
+class NamelessDecoder:
+    def __init__(self, inner):
+        self._inner = inner
+
+    def feed(self, data, /):
+        return [Start("", "") if isinstance(e, Start) else e for e in self._inner.feed(data)]
+
+    def close(self):
+        return self._inner.close()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("extra", ["x-amzn-RequestId: r-1\r\n", ""])
+async def test_an_answer_without_id_and_model_gets_those_of_its_request(provide, stream, extra):
+    handler = streaming(*STREAM, extra=extra) if stream else answering(WHOLE, extra=extra)
+    async with serving(handler) as server:
+        reply = await provide(server, codec=NamelessCodec()).send(call(stream=stream))
+        response = fold(await all_events(reply))
+    assert response.model == "big-1" == reply.tally.model
+    assert response.id == reply.tally.id
+    assert response.id == "r-1" if extra else len(response.id) > 20
+
+
+async def test_an_answer_that_names_itself_keeps_its_names(provide):
+    async with serving(streaming(*STREAM, extra="x-request-id: r-1\r\n")) as server:
+        response = fold(await all_events(await provide(server).send(call(stream=True))))
+    assert (response.id, response.model) != ("r-1", "big-1")

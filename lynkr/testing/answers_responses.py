@@ -6,7 +6,7 @@ against it.  Shapes follow openai 3.54 (read 2026-11).
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from lynkr.model import WireFormat
 from lynkr.testing import answers
@@ -122,7 +122,7 @@ def _missing(body: _Node) -> str | None:
     said: _Node = body["input"]
     if not isinstance(said, str | list) or not said:
         return "Invalid type for 'input': expected a string or a list of items."
-    items: _Node = () if isinstance(said, str) else said
+    items = () if isinstance(said, str) else cast("Sequence[_Node]", said)
     if not all(isinstance(item, dict) for item in items):
         return "Invalid type for 'input[0]': expected an object."
     return None

@@ -188,7 +188,12 @@ def error_event(after: int = 1, *, code: int = 529) -> Fault:
         if not answer.is_stream:
             return failed
         body = b"".join(move.data for move in failed.moves if isinstance(move, Send))
-        name = b"event: error\n" if answer.format is WireFormat.ANTHROPIC_MESSAGES else b""
+        if answer.format is WireFormat.OPENAI_RESPONSES:
+            # This dialect's error event is flat (openai 3.54, response_error_event.py, read 2026-11).
+            body = json.dumps(
+                {**json.loads(body)["error"], "type": "error", "sequence_number": after}
+            ).encode()
+        name = b"" if answer.format is WireFormat.OPENAI_CHAT else b"event: error\n"
         return evolve(answer, moves=(*answer.after(after), Send(b"%bdata: %b\n\n" % (name, body))))
 
     return fault

@@ -10,7 +10,7 @@ import pytest
 
 from lynkr.telemetry.record import Ending
 from lynkr.testing import Simulator
-from lynkr.testing.faults import cut_after, script, status
+from lynkr.testing.faults import cut_after, error_event, script, status
 from lynkr.testing.responses_grammar import validate_responses_stream
 from tests.gateway.house import TIERS, settings_for
 from tests.server.running import House, later, serving, upstream
@@ -300,6 +300,17 @@ def test_an_upstreams_error_comes_in_openais_envelope(running: House, name: str)
     assert answer.status_code == 429
     assert answer.json()["error"]["message"]
     assert answer.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize("name", UPSTREAMS)
+def test_an_error_in_mid_stream_is_told_and_recorded(running: House, name: str) -> None:
+    model = running.fails(f"{name}-breaks", script(later(error_event(8), after=8)))
+    answer = post(running, {"model": f"{name}:{model}", "input": WORDS, "stream": True})
+    assert answer.status_code == 200
+    assert "event: error" in answer.text
+    assert "event: response.failed" in answer.text
+    assert "event: response.completed" not in answer.text
+    assert running.record_of(answer).ending is Ending.FAILED
 
 
 @pytest.mark.parametrize("name", TRANSLATED)

@@ -134,6 +134,7 @@ def build_gateway(settings: Settings, *, transport: Transport | None = None) -> 
     breakers = build_breakers(settings.resilience)
     return Gateway(
         router=build_router(settings, prices),
+        embedder=settings.embeddings,
         providers=build_providers(settings, transport, prices),
         transports=(transport,),
         layers=build_layers(settings.resilience, breakers),

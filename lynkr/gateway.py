@@ -11,6 +11,7 @@ from typing import Final, Self
 from attrs import asdict, evolve
 
 from lynkr.conversation import Conversations
+from lynkr.embeddings import embedding_service, plan_embedding
 from lynkr.errors import (
     AllTargetsFailed,
     ClientWireError,
@@ -106,9 +107,10 @@ class Gateway:
     given).  Records go to *store* through a `Recorder`, or to the *recorder*
     given.  *aliases* are model names a client may ask for.  *clock* is in
     Unix seconds, *monotonic* in seconds.  *pins* keeps sessions with their targets,
-    *rates* are the prices routing weighs, *constraints* what a request may use, cost
-    and take (by who asks).  The gateway owns what it is given:
-    closing it closes providers, transports, recorder and store.
+    *embedder* embeds for clients who name no target, *rates* are the prices routing
+    weighs, *constraints* what a request may use, cost and take (by who asks).  The
+    gateway owns what it is given: closing it closes providers, transports,
+    recorder and store.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Gateway:
         responses: ResponseStore | None = None,
         total_timeout: float | None = None,
         record_text: bool = False,
+        embedder: Target | None = None,
         pins: PinStore | None = None,
         rates: Rates = NO_RATES,
         constraints: Callable[[RequestContext], Constraints] = lambda _context: NO_CONSTRAINTS,
@@ -163,6 +166,8 @@ class Gateway:
             layers = standard_layers(self._breakers, clock=clock, monotonic=monotonic)
         innermost = (journal(clock=clock, monotonic=monotonic), deadline(monotonic=monotonic))
         self._service = stack(self._dispatch, *layers, *innermost)
+        self._embeddings = stack(embedding_service(self._providers), *layers, *innermost)
+        self._embedder = embedder
 
     async def __aenter__(self) -> Self:
         return self
@@ -466,6 +471,33 @@ class Gateway:
             is_fit = told.status == encoded.status and _is_same_json(told.body, body)
             body = told.body if is_fit else body
         return WireReply(encoded.status, headers, exchange, body=body, error=error)
+
+    # ------------------------------------------------------------------ embeddings
+
+    async def embed(self, body: bytes, /) -> WireReply:
+        """Serve one ``POST /v1/embeddings`` (see `lynkr.embeddings`).  Never raises `LynkrError`."""
+        ledger = self._ledger
+        exchange = WireExchange(
+            id=self._ids(),
+            ledger=ledger,
+            codec=OpenAIChatCodec(),
+            at=ledger.clock(),
+            began=ledger.monotonic(),
+        )
+        try:
+            self._refuse_if_closed()
+            plan = plan_embedding(exchange, parse_body(body), self._named_target, self._embedder)
+            reply = await self._embeddings(self._call(exchange, plan))
+            exchange.primed(reply)
+            return await self._whole(exchange, reply)
+        except LynkrError as error:
+            return self._failed(exchange, error)
+        except Exception as error:
+            exchange.fail(error, started=False)
+            raise
+        except BaseException as error:
+            exchange.finish(Ending.CANCELLED, 0, error)
+            raise
 
     # ------------------------------------------------------------------ counting
 

@@ -89,6 +89,7 @@ class App:
             "/v1/responses": {"POST": self._wire(WireFormat.OPENAI_RESPONSES)},
             "/v1/messages/count_tokens": {"POST": self._bounded(self._count_tokens)},
             "/v1/route": {"POST": self._bounded(self._route)},
+            "/v1/embeddings": {"POST": self._bounded(self._embed)},
             "/v1/models": {"GET": self._list_models},
             "/health/live": {"GET": self._live},
             "/health/ready": {"GET": self._ready},
@@ -275,6 +276,19 @@ class App:
             flag = "true" if estimated else "false"
             await incoming.reply(200, {"input_tokens": tokens}, x_lynkr_estimated=flag)
             departure.ignore()
+
+    async def _embed(self, incoming: Incoming) -> None:
+        gateway = self._running()
+        body = await read_body(incoming, self._settings.max_body_bytes)
+        wire = Wire(incoming.send)
+        with Departure(incoming.receive) as departure:
+            reply = await gateway.embed(body)
+            try:
+                await wire.whole(reply.status, reply.headers, reply.body or b"")
+                departure.ignore()
+                reply.delivered()
+            finally:
+                await reply.aclose()
 
     # ------------------------------------------------------------------ the rest
 

@@ -171,6 +171,19 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class Embedder(Protocol):
+    """What a provider may offer besides: embeddings, in OpenAI's dialect."""
+
+    async def embed(self, call: Call, /) -> Reply | None:
+        """The answer to *call*'s own body, untouched, its usage in the tally; None where there are none.
+
+        Raises:
+            UpstreamError, UpstreamWireError: as `Provider.send`.
+        """
+        ...
+
+
+@runtime_checkable
 class TokenCounter(Protocol):
     """What a provider may offer besides: the provider's own count of a request's input tokens."""
 

@@ -13,9 +13,18 @@ from types import MappingProxyType
 from typing import Final
 
 from lynkr.errors import ConfigError
+from lynkr.model import WireFormat
 from lynkr.providers.base import DEFAULT_TIMEOUTS, Provider, Timeouts, Transport
 from lynkr.providers.hosts import HOSTS, AuthStyle, Host, auth_of
-from lynkr.providers.making import call_path, checked_url, filled, http_provider, with_path
+from lynkr.providers.http_provider import HTTPProvider
+from lynkr.providers.making import (
+    call_path,
+    checked_url,
+    filled,
+    http_provider,
+    with_embeddings,
+    with_path,
+)
 from lynkr.providers.setup import NO_CLOUD, Cloud, Setup
 from lynkr.routing.decision import Profile, Target
 from lynkr.secret import Secret
@@ -66,12 +75,19 @@ def builtin(
         clock=clock,
         owns_transport=owns_transport,
     )
+    provider = _made(setup, host)
+    if host.embeds and isinstance(provider, HTTPProvider) and provider.codec.format is WireFormat.OPENAI_CHAT:
+        return with_embeddings(provider)
+    return provider
+
+
+def _made(setup: Setup, host: Host) -> Provider:
     if host.build is not None:
         return host.build(setup)
-    address = base_url or host.base_url
+    address = setup.base_url or host.base_url
     if address is None:
-        raise ConfigError(f"provider {name!r} of kind {kind!r} needs a base_url")
-    base = checked_url(address, name)
+        raise ConfigError(f"provider {setup.name!r} of kind {setup.kind!r} needs a base_url")
+    base = checked_url(address, setup.name)
     url = with_path(base, call_path(host.format, base.path, host.version_path))
     return http_provider(setup, host.format, url, auth_of(host.auth, setup), host.rules)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from lynkr.model import WireFormat
-from lynkr.providers.base import Provider, TokenCounter
+from lynkr.providers.base import Embedder, Provider, TokenCounter
 from lynkr.routing.decision import Profile
 from lynkr.service import Call, Reply
 from lynkr.wire.base import Codec
@@ -47,6 +47,11 @@ class DialectProvider:
                 if counted is not None:
                     return counted
         return None
+
+    async def embed(self, call: Call, /) -> Reply | None:
+        """By the dialect *call*'s body is in; see `lynkr.providers.base.Embedder`."""
+        provider = self._for(call)
+        return await provider.embed(call) if isinstance(provider, Embedder) else None
 
     async def aclose(self) -> None:
         await self.default.aclose()

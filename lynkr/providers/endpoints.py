@@ -1,9 +1,11 @@
 """Where a host takes requests: at one address, or at one for each model."""
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from attrs import frozen
+
+from lynkr.providers.base import Endpoint
 
 _PLACE: Final = "{model}"
 
@@ -16,6 +18,26 @@ class FixedEndpoint:
 
     def url(self, model: str, /, *, stream: bool) -> str:  # noqa: ARG002  # the protocol's arguments
         return self.address
+
+
+@frozen
+class SiblingEndpoint:
+    """Another call of the host whose chat call is at *chat*: the end of the path differs."""
+
+    chat: Endpoint
+    chat_path: str
+    path: str
+
+    def url(self, model: str, /, *, stream: bool) -> str:
+        """The address for *model*.
+
+        Raises:
+            ValueError: the chat call has none, or not at *chat_path*.
+        """
+        parts = urlsplit(self.chat.url(model, stream=stream))
+        if not parts.path.endswith(self.chat_path):
+            raise ValueError(f"no {self.path} beside {parts.path}")
+        return urlunsplit(parts._replace(path=parts.path.removesuffix(self.chat_path) + self.path))
 
 
 @frozen

@@ -5,13 +5,13 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from lynkr.errors import ConfigError
 from lynkr.model import WireFormat
 from lynkr.providers.base import Auth, Endpoint
 from lynkr.providers.body_rules import PLAIN_BODIES, BodyRules
-from lynkr.providers.endpoints import FixedEndpoint
+from lynkr.providers.endpoints import FixedEndpoint, SiblingEndpoint
 from lynkr.providers.http_provider import Counting, HTTPProvider
 from lynkr.providers.setup import Setup
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
@@ -127,6 +127,12 @@ def http_provider(
         clock=setup.clock,
         owns_transport=setup.owns_transport,
     )
+
+
+def with_embeddings(provider: HTTPProvider) -> HTTPProvider:
+    """*provider* with OpenAI's ``/embeddings`` beside its ``/chat/completions``."""
+    beside = SiblingEndpoint(provider.endpoint, _CALLS[WireFormat.OPENAI_CHAT], "/embeddings")
+    return evolve(provider, embeddings=beside)
 
 
 def filled(profiles: Callable[[Target], Profile] | None, default: Profile) -> Callable[[Target], Profile]:

@@ -17,7 +17,7 @@ from lynkr.providers.auth import Bearer, NoAuth
 from lynkr.providers.base import Auth, HTTPRequest, Timeouts, Transport, TransportError
 from lynkr.providers.body_rules import CHAT_BODIES, PLAIN_BODIES
 from lynkr.providers.http_provider import HTTPProvider
-from lynkr.providers.making import checked_url, http_provider, with_path
+from lynkr.providers.making import checked_url, http_provider, with_embeddings, with_path
 from lynkr.providers.setup import Setup
 from lynkr.routing.decision import Profile
 from lynkr.service import Call, Reply
@@ -43,6 +43,7 @@ _MAX_VERSION_BYTES: Final = 4096
 def ollama(setup: Setup) -> "OllamaProvider":
     """All three dialects; *base_url* is the server's, with or without ``/v1`` or ``/api``."""
     by_format = {spoken: _one(setup, spoken) for spoken in _PATHS}
+    by_format[_CHAT] = with_embeddings(by_format[_CHAT])
     base = checked_url(setup.base_url or DEFAULT_ADDRESS, setup.name)
     return OllamaProvider(
         by_format=by_format,
@@ -128,6 +129,10 @@ class OllamaProvider:
     async def count_tokens(self, call: Call, /) -> int | None:
         """The server's own count, should it ever have one; see `lynkr.providers.base.TokenCounter`."""
         return await (await self._for(call)).count_tokens(call)
+
+    async def embed(self, call: Call, /) -> Reply | None:
+        """At ``/v1/embeddings``; see `lynkr.providers.base.Embedder`."""
+        return await self.by_format[_CHAT].embed(call)
 
     async def aclose(self) -> None:
         if self.owns_transport:

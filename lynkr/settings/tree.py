@@ -215,6 +215,7 @@ class Notice:
 class Settings:
     """Everything the owner decides.
 
+    *embeddings* is the target for embeddings whose client names none.
     *providers* holds those of the file, and the built-in ones that a target
     names or whose credentials stand in the environment.  *profiles* say what
     a target can do where the shipped data does not know it.  *source* is the
@@ -223,6 +224,7 @@ class Settings:
 
     tiers: Mapping[Tier, tuple[Target, ...]] = field(factory=_empty)
     default: Target | None = None
+    embeddings: Target | None = None
     providers: Mapping[str, ProviderSettings] = field(factory=_empty)
     aliases: Mapping[str, Target] = field(factory=_empty)
     profiles: Mapping[Target, Profile] = field(factory=_empty)

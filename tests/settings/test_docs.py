@@ -33,7 +33,8 @@ def test_every_key_is_documented_and_every_documented_key_exists():
         for attribute in attrs.fields(type(getattr(Settings(), section)))
     }
     keys |= {f"providers.NAME.{attribute.name}" for attribute in attrs.fields(ProviderSettings)}
-    keys |= {"tiers.SIMPLE", "tiers.MEDIUM", "tiers.COMPLEX", "tiers.REASONING", "default", "aliases.NAME"}
+    keys |= {"tiers.SIMPLE", "tiers.MEDIUM", "tiers.COMPLEX", "tiers.REASONING", "aliases.NAME"}
+    keys |= {"default", "embeddings"}
     keys |= {'profiles."provider:model"', 'pricing.overrides."provider:model"'}
     assert documented() == keys - {"pricing.overrides"}
 

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
         check_router_laws,
         differences,
     )
+    from lynkr.testing.policy import (
+        LAWS,
+        RouterMachine,
+        Turn,
+        agent_sessions,
+        asks,
+        assert_policy_laws,
+        price_tables,
+        tariffs,
+    )
     from lynkr.testing.provider_contract import ProviderContract
     from lynkr.testing.simulator import Simulator, SimulatorServer
     from lynkr.testing.strategies import (
@@ -38,6 +48,7 @@ if TYPE_CHECKING:
         json_values,
         messages,
         parts,
+        pins,
         request_bodies,
         requests,
         response_bodies,
@@ -50,14 +61,20 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "LAWS",
     "ProviderContract",
+    "RouterMachine",
     "Simulator",
     "SimulatorServer",
+    "Turn",
+    "agent_sessions",
+    "asks",
     "assert_body_law",
     "assert_chunking_law",
     "assert_cut_stream_raises",
     "assert_fold_law",
     "assert_losses_honest",
+    "assert_policy_laws",
     "assert_response_body_law",
     "assert_response_losses_honest",
     "assert_response_round_trip",
@@ -75,16 +92,34 @@ __all__ = [
     "json_values",
     "messages",
     "parts",
+    "pins",
+    "price_tables",
     "request_bodies",
     "requests",
     "response_bodies",
     "responses",
     "snapshots",
     "targets",
+    "tariffs",
     "tool_calls",
     "tool_specs",
     "usages",
 ]
+
+
+# The names of `lynkr.testing.policy`; those of the other modules are told apart by how they begin.
+_POLICY = frozenset(
+    (
+        "LAWS",
+        "RouterMachine",
+        "Turn",
+        "agent_sessions",
+        "asks",
+        "assert_policy_laws",
+        "price_tables",
+        "tariffs",
+    )
+)
 
 
 def __getattr__(name: str) -> object:
@@ -92,6 +127,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "ProviderContract":
         module = "provider_contract"
+    elif name in _POLICY:
+        module = "policy"
     elif name.startswith("Simulator"):
         module = "simulator"
     elif name.startswith(("assert_", "check_")) or name == "differences":

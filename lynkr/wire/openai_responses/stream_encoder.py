@@ -247,7 +247,7 @@ class ResponsesEventEncoder:
             case Reasoning():
                 return written + self._think(live, text)
             case Text():
-                tail = "" if _refuses(live.part) else f',"logprobs":{_text(logprobs)}'
+                tail = "" if _refuses(live.part) else f',"logprobs":{_text(logprobs) if logprobs else "[]"}'
                 return written + self._quick(live, text, tail)
             case ToolCall() if live.unwrapper is not None:
                 text = live.unwrapper.feed(text)
@@ -499,20 +499,21 @@ class ResponsesEventEncoder:
         return place
 
     def _head(self, live: _Live, kind: str, place: str = "") -> str:
+        """The start of each delta event of the live part, up to the delta."""
         item_id = json.dumps(live.item_id)
-        return f'"type":"{kind}","item_id":{item_id},"output_index":{len(self._output)}{place}'
+        where = f'"item_id":{item_id},"output_index":{len(self._output)}{place}'
+        return f'event: {kind}\ndata: {{"type":"{kind}",{where},"delta":'
 
     def _quick(self, live: _Live, delta: str, tail: str = "") -> bytes:
         """A delta event, written by hand: most events are."""
-        kind = live.head[8 : live.head.index('"', 8)]
         number, self._sequence = self._sequence, self._sequence + 1
         text = json.dumps(delta, ensure_ascii=False)
-        data = f'{{{live.head},"delta":{text}{tail},"sequence_number":{number}}}'
+        frame = f'{live.head}{text}{tail},"sequence_number":{number}}}\n\n'
         try:
-            return f"event: {kind}\ndata: {data}\n\n".encode()
+            return frame.encode()
         except UnicodeEncodeError:
             # Half of a surrogate pair that a provider cut between two deltas: written escaped.
-            return encode_frame(dump(RawJson(data)), kind)
+            return dump(RawJson(frame))
 
     def _event(self, kind: str, fields: Mapping[str, object]) -> bytes:
         number, self._sequence = self._sequence, self._sequence + 1

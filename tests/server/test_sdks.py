@@ -194,6 +194,20 @@ def test_openai_stream_helper(gpt: openai.OpenAI, upstream: str) -> None:
 
 
 @pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_openai_responses(gpt: openai.OpenAI, running: House, upstream: str) -> None:
+    whole = gpt.responses.create(model=f"{upstream}:m", input=WORDS)
+    assert whole.output_text.endswith(WORDS)
+    assert whole.status == "completed"
+    with gpt.responses.stream(model=f"{upstream}:m", input=WORDS) as stream:
+        final = stream.get_final_response()
+    assert final.output_text.endswith(WORDS)
+    with pytest.raises(openai.BadRequestError):
+        gpt.responses.create(
+            model=f"{upstream}:{running.fails('fails-400', script(then=status(400)))}", input="x"
+        )
+
+
+@pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_both_asynchronous_clients_stream(running: House, upstream: str) -> None:
     messages: Any = [{"role": "user", "content": WORDS}]
 

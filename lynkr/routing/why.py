@@ -140,10 +140,11 @@ def _flips_of_fact(
     flips = [fact] if other is not tier else []
     if tier < Tier.REASONING and difficulty < thresholds[Tier(tier + 1)]:
         more = thresholds[Tier(tier + 1)] - difficulty
-        # A ceiling or a fixed tier stands against any difficulty; only a floor is outgrown.
-        if isinstance(lifted_from, str) and Tier[lifted_from] < tier:
-            reason = f"{more:.3f} more difficulty than the {difficulty:.3f} found"
-            flips.append(Flip(Tier(tier + 1), "tier", reason, round(more, 4)))
+        reason = f"{more:.3f} more difficulty than the {difficulty:.3f} found"
+        # A floor is outgrown; a ceiling or a fixed tier stands against any difficulty.
+        if not (isinstance(lifted_from, str) and Tier[lifted_from] < tier):
+            reason = f"{fact.reason}, and {reason}"
+        flips.append(Flip(Tier(tier + 1), "tier", reason, round(more, 4)))
     return tuple(flips)
 
 

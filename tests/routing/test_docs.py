@@ -9,7 +9,20 @@ import pytest
 import lynkr.routing
 
 ROOT = Path(__file__).parents[2]
-MODULES = ("envelope", "features", "policy", "reading", "router", "rules", "scorers", "tiers")
+MODULES = (
+    "context",
+    "economics",
+    "envelope",
+    "exploration",
+    "features",
+    "policy",
+    "reading",
+    "router",
+    "rules",
+    "scorers",
+    "session",
+    "tiers",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -217,7 +217,7 @@ def speed(corpus: Corpus) -> str:
     mixed = ", ".join(f"{name} {median:.0f} / {tail:.0f}" for name, (median, tail) in mix.items())
     missing = "" if theirs is not None else " LiteLLM was not installed in this run."
     return (
-        "## Time per decision\n\nMicroseconds, median / 99th percentile, wall clock, warm, on "
+        "## Time per decision\n\nMicroseconds, median / 99th percentile, processor time, warm, on "
         f"{platform.machine()} with CPython {platform.python_version()}; the machine was shared, so compare "
         f"rows, not machines.{missing}\n\n{table(('router', *shapes), rows)}\n\n"
         f"Over {len(prompts):,} different prompts of the data: {mixed}."

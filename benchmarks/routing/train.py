@@ -21,6 +21,7 @@ from scipy.optimize import minimize
 from scipy.sparse.linalg import LinearOperator, cg
 
 from lynkr.routing.classifier import (
+    PLACES,
     SHAPE,
     Format,
     Head,
@@ -39,7 +40,7 @@ FOLDS: Final = 5
 _TABLE: Final = 1 << 16
 _RIDGE: Final = 30.0
 _SHAPE_SCALE: Final = 0.1
-_LENGTH: Final = 1.0
+_LENGTH: Final = {Format.CHOICE: 1.0, Format.MATHS: 2.0}
 """How much of length's own z-score is added to the learnt one's."""
 _GAIN: Final = 1 / 3
 """How much of the target is what the strong model gains, where the pair is known."""
@@ -68,8 +69,8 @@ def design_of(prompts: Sequence[str]) -> Design:
     formats: list[str] = []
     for prompt in prompts:
         reading, words = read(prompt), word_bytes(window_of(prompt))
-        grams = sorted(grams_of(words))
-        places += grams
+        grams = grams_of(words)
+        places += sorted(gram & PLACES for gram in grams)
         values += [len(grams) ** -0.5] * len(grams)
         ends.append(len(places))
         shapes.append(shape_of(reading, words))
@@ -117,8 +118,9 @@ class Fit:
         return self.bias + design.shape @ self.shape + design.grams @ self.grams
 
 
-def fit(design: Design, copies: Design, target: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> Fit:
+def fit(kind: Format, design: Design, copies: Design, corpus: Corpus, chosen: np.ndarray) -> Fit:
     """Learn from *chosen* rows and their perturbed copies; difficulties come out with spread about 1."""
+    target, weights = target_of(corpus), weights_of(corpus, chosen)
     shape = np.vstack([design.shape[chosen], copies.shape[chosen]])
     middle, spread = design.shape[chosen].mean(0), design.shape[chosen].std(0) + 1e-6
     scaled = np.clip((shape - middle) / spread, -4, 4) * _SHAPE_SCALE
@@ -132,17 +134,19 @@ def fit(design: Design, copies: Design, target: np.ndarray, weights: np.ndarray,
     learnt = scaled @ solution[:width] + grams @ solution[width:]
     factor = 1 / (learnt[: chosen.sum()].std() + 1e-9)
     slopes = solution[:width] * factor * _SHAPE_SCALE / spread
-    slopes[_WORDS] += _LENGTH / spread[_WORDS]
+    slopes[_WORDS] += _LENGTH[kind] / spread[_WORDS]
     return Fit(-float(slopes @ middle), slopes, solution[width:] * factor)
 
 
-def out_of_fold(design: Design, copies: Design, corpus: Corpus, chosen: np.ndarray) -> np.ndarray:
+def out_of_fold(
+    kind: Format, design: Design, copies: Design, corpus: Corpus, chosen: np.ndarray
+) -> np.ndarray:
     """Difficulties of the chosen rows by fits that saw neither the row nor its question."""
-    target, weights, fold = target_of(corpus), weights_of(corpus, chosen), corpus.fold(FOLDS)
+    fold = corpus.fold(FOLDS)
     found = np.full(len(chosen), np.nan)
     for number in range(FOLDS):
         held = chosen & (fold == number)
-        found[held] = fit(design, copies, target, weights, chosen & (fold != number))(design)[held]
+        found[held] = fit(kind, design, copies, corpus, chosen & (fold != number))(design)[held]
     return found
 
 
@@ -199,14 +203,13 @@ def train(
 ) -> LinearClassifier:
     """The classifier learnt from *allowed* rows (all, if None)."""
     heads: dict[Format, Head] = {}
-    target = target_of(corpus)
     for kind in Format:
         chosen = design.format == kind.value
         if allowed is not None:
             chosen &= allowed
         weights = weights_of(corpus, chosen)
-        difficulty = out_of_fold(design, copies, corpus, chosen)
-        learnt = fit(design, copies, target, weights, chosen)
+        difficulty = out_of_fold(kind, design, copies, corpus, chosen)
+        learnt = fit(kind, design, copies, corpus, chosen)
         heads[kind] = head_of(learnt, lines_of(kind, difficulty, corpus, chosen, weights))
     return LinearClassifier(choice=heads[Format.CHOICE], maths=heads[Format.MATHS])
 

@@ -36,33 +36,22 @@ FLOOR: Final = 0.5
 
 _MAGIC: Final = b"lynkr classifier 1\n"
 _TABLE: Final = 1 << 16
-_MASK: Final = _TABLE - 1
-_QUANTITIES: Final = frozenset(
-    word.encode()
-    for word in [
-        "many",
-        "much",
-        "find",
-        "calculate",
-        "compute",
-        "evaluate",
-        "solve",
-        "simplify",
-        "value",
-        "sum",
-        "probability",
-        "determine",
-        "express",
-        "percent",
-        "total",
-        "average",
-        "area",
-        "smallest",
-        "largest",
-        "integer",
-        "integers",
-        "equation",
-    ]
+PLACES: Final = _TABLE - 1
+"""The bits of a checksum that are a place in a head's table."""
+
+
+def _folded(text: str) -> frozenset[bytes]:
+    return frozenset(text.encode().split())
+
+
+_QUANTITIES: Final = _folded(
+    """many much find calculate compute evaluate solve simplify value sum probability determine express
+    percent total average area smallest largest integer integers equation old maximum minimum remaining distance"""
+)
+_AMOUNTS: Final = _folded("many much old far long")
+_NUMBERS: Final = _folded(
+    """two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty
+    hundred half twice times third quarter dozen each"""
 )
 # An explicit call for rigour is about effort, whatever the format of the ask.
 _RIGOUR: Final = frozenset(("proof", "reasoning", "audit"))
@@ -157,20 +146,19 @@ class Head:
         """How hard; about 0 on average and 1 a usual step, unbounded."""
         grams = grams_of(words)
         table = self.table
-        total = sum([table[gram] for gram in grams]) - 128 * len(grams)
+        total = sum([table[gram & PLACES] for gram in grams]) - 128 * len(grams)
         linear = sum([w * x for w, x in zip(self.shape, shape_of(reading, words), strict=True)])
         return self.bias + linear + self.scale * total / sqrt(len(grams) or 1)
 
 
 def grams_of(words: Sequence[bytes]) -> set[int]:
-    """Places in the weight table of each word and each pair of neighbours.
+    """Checksums of each word and each pair of neighbours; the lowest bits are a place in the table.
 
     The checksum of a pair goes on from that of its first word: no pair is
     ever put together.
     """
     single = list(map(crc32, words))
-    double = map(crc32, words[1:], single)
-    return {code & _MASK for code in (*single, *double)}
+    return {*single, *map(crc32, words[1:], single)}
 
 
 def shape_of(reading: Reading, words: Sequence[bytes]) -> tuple[float, ...]:
@@ -217,11 +205,20 @@ def format_of(reading: Reading, words: Sequence[bytes]) -> Format | None:
     """The format of an ask, None for everything that is not like an exam."""
     if reading.has_choices:
         return Format.CHOICE
-    if "tech" in reading.points or reading.code_chars:
+    if reading.code_chars:
         return None
-    if reading.digits >= 2 and not _QUANTITIES.isdisjoint(words):
-        return Format.MATHS
-    if reading.has_formulas and (reading.digits or "maths" in reading.points):
+    seen = set(words)
+    if reading.digits >= 2 or len(_NUMBERS & seen) >= 2:
+        # "How many" is an exam's word even where a technical one stands by.
+        if b"how" in seen and not _AMOUNTS.isdisjoint(seen):
+            return Format.MATHS
+        if "tech" not in reading.points and not _QUANTITIES.isdisjoint(seen):
+            return Format.MATHS
+    if (
+        reading.has_formulas
+        and "tech" not in reading.points
+        and (reading.digits or "maths" in reading.points)
+    ):
         return Format.MATHS
     return None
 
@@ -236,7 +233,7 @@ class LinearClassifier:
     def __call__(self, features: Features, /) -> Success | None:
         reading = features.reading
         # Most asks are told apart without a second look at their words.
-        if not (reading.has_choices or reading.digits >= 2 or reading.has_formulas):
+        if not (reading.has_choices or reading.digits or reading.has_formulas or reading.questions):
             return None
         words = word_bytes(window_of(features.ask))
         kind = format_of(reading, words)

@@ -145,10 +145,10 @@ def test_a_plain_question_is_easier_than_an_abstract_one(question, mate):
 # What the packaged weights say; training again on changed data changes these, knowingly.
 # What the packaged weights say; training again on changed data changes these, knowingly.
 GOLDEN = (
-    (0.6985, 0.7885, 0.8266, 0.9138),
-    (0.5379, 0.6692, 0.7239, 0.9285),
-    (0.474, 0.6123, 0.6707, 0.9098),
-    (0.5667, 0.7026, 0.761, 0.8763),
+    (0.6974, 0.7875, 0.8262, 0.9137),
+    (0.5381, 0.6596, 0.7191, 0.9269),
+    (0.4971, 0.6244, 0.6858, 0.9153),
+    (0.566, 0.7019, 0.7607, 0.8762),
 )
 
 
@@ -167,8 +167,8 @@ def test_work_is_bounded_by_the_window_whatever_the_length():
 
 @given(st.lists(st.binary(min_size=1, max_size=8), max_size=40))
 def test_a_pair_is_hashed_as_its_words_in_one(words):
-    together = {crc32(first + second) & 0xFFFF for first, second in pairwise(words)}
-    assert grams_of(words) == {crc32(word) & 0xFFFF for word in words} | together
+    together = {crc32(first + second) for first, second in pairwise(words)}
+    assert grams_of(words) == {crc32(word) for word in words} | together
 
 
 @given(_TEXTS)

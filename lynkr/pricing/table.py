@@ -22,6 +22,7 @@ _NAMESPACES: Final[Mapping[str, str]] = MappingProxyType(
         "azure-anthropic": "azure",
         "gemini": "google",
         "vertex-anthropic": "vertex",
+        "bedrock-anthropic": "bedrock",
         "grok": "xai",
         "x-ai": "xai",
         "z-ai": "zai",

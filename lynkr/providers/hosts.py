@@ -12,7 +12,7 @@ from typing import Final
 from attrs import Factory, evolve, field, frozen
 
 from lynkr.model import WireFormat
-from lynkr.providers import azure, google, ollama
+from lynkr.providers import azure, bedrock, google, ollama
 from lynkr.providers.auth import Bearer, KeyHeader, NoAuth
 from lynkr.providers.base import Auth, Provider
 from lynkr.providers.body_rules import CHAT_BODIES, PLAIN_BODIES, BodyRules
@@ -44,7 +44,8 @@ class Host:
     *rules* and *auth* are then its own affair.  *embeds*: it also answers
     OpenAI's ``POST /embeddings``, beside its chat call.  *other_key_envs* are
     read where *key_env* is not set.  *finds_credentials*: without a key it
-    looks for credentials where its cloud keeps them.
+    looks for credentials where its cloud keeps them.  *setting_envs* are the
+    variables in which its users keep a provider's further settings.
     """
 
     format: WireFormat
@@ -66,6 +67,7 @@ class Host:
     embeds: bool = False
     other_key_envs: tuple[str, ...] = ()
     finds_credentials: bool = False
+    setting_envs: Mapping[str, tuple[str, ...]] = field(factory=lambda: MappingProxyType({}))
 
 
 _CHAT: Final = WireFormat.OPENAI_CHAT
@@ -73,6 +75,7 @@ _RESPONSES: Final = WireFormat.OPENAI_RESPONSES
 _MESSAGES: Final = WireFormat.ANTHROPIC_MESSAGES
 _NATIVE: Final = WireFormat.OLLAMA_CHAT
 _GEMINI: Final = WireFormat.GEMINI
+_CONVERSE: Final = WireFormat.BEDROCK_CONVERSE
 
 # "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead": o-series and
 # GPT-5.x (OpenAI error text; "max_tokens ... not compatible with o-series models" in the API reference;
@@ -181,6 +184,12 @@ _ALL_OF_GEMINI: Final = Profile(
     tools=True, parallel_tools=True, vision=True, structured_output=True, cache="automatic"
 )
 
+# Where no region is set; with one the address is that region's.
+_BEDROCK_ADDRESS: Final = f"https://bedrock-runtime.{bedrock.DEFAULT_REGION}.amazonaws.com"
+_AWS_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"region": ("AWS_BEDROCK_REGION", "AWS_REGION", "AWS_DEFAULT_REGION")}
+)
+
 HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
     {
         "openai": Host(
@@ -229,6 +238,26 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             build=azure.azure_anthropic,
         ),
         "databricks": Host(_CHAT, key_env="DATABRICKS_API_KEY", build=_databricks),
+        # Two dialects of one cloud: Converse has every model, InvokeModel gives Claude all it has.
+        "bedrock": Host(
+            _CONVERSE,
+            _BEDROCK_ADDRESS,
+            "AWS_BEDROCK_API_KEY",
+            build=bedrock.converse,
+            other_key_envs=("AWS_BEARER_TOKEN_BEDROCK",),
+            finds_credentials=True,
+            setting_envs=_AWS_SETTINGS,
+        ),
+        "bedrock-anthropic": Host(
+            _MESSAGES,
+            _BEDROCK_ADDRESS,
+            "AWS_BEDROCK_API_KEY",
+            profile=_ALL_OF_CLAUDE,
+            build=bedrock.invoke_anthropic,
+            other_key_envs=("AWS_BEARER_TOKEN_BEDROCK",),
+            finds_credentials=True,
+            setting_envs=_AWS_SETTINGS,
+        ),
         "gemini": Host(
             _GEMINI,
             google.GEMINI_API,

@@ -114,9 +114,20 @@ def _complete_providers(tree: RawTree, environ: Mapping[str, str]) -> None:
     for name, provider in tree.tables("providers").items():
         _read_keys(tree, ("providers", name), environ)
         kind = HOSTS.get(str(provider.get("kind")))
+        if kind is not None:
+            _read_settings(tree, name, kind, environ)
         address = _hostname(provider.get("base_url"))
         own = kind is not None and kind.is_local if address is None else is_loopback(address)
         provider.setdefault("local", own)
+
+
+def _read_settings(tree: RawTree, name: str, host: Host, environ: Mapping[str, str]) -> None:
+    """What the provider called *name* leaves open, from the variables its cloud's users keep it in."""
+    for key, variables in host.setting_envs.items():
+        found = next((v for v in variables if environ.get(v, "").strip()), None)
+        if found is not None and key not in tree.table("providers", name):
+            text = EnvironmentText(environ[found].strip())
+            tree.put(("providers", name, key), text, variable_text(found))
 
 
 def _key_variable(host: Host, environ: Mapping[str, str]) -> str | None:

@@ -73,6 +73,7 @@ PROVIDERS: Final[Mapping[str, SeedProvider]] = MappingProxyType(
         "edenai": SeedProvider("EDENAI", None),
         "atlas": SeedProvider("ATLASCLOUD", "qwen/qwen3.8-max"),
         "baidu": SeedProvider("BAIDU", "ernie-4.5-turbo-128k"),
+        "bedrock": SeedProvider("AWS_BEDROCK", None, deployment="MODEL_ID", is_cloud=True),
         # Its "vertex" is the Gemini API: so is ours, with a key and no project.
         "vertex": SeedProvider("VERTEX", "gemini-2.0-flash"),
     }
@@ -80,7 +81,6 @@ PROVIDERS: Final[Mapping[str, SeedProvider]] = MappingProxyType(
 
 UNSUPPORTED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "bedrock": 'use "anthropic:MODEL" and ANTHROPIC_API_KEY for Claude models',
         "codex": "use another provider",
     }
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lynkr.errors import ConfigError
 from lynkr.pricing.price import Price
 from lynkr.providers.base import Timeouts
+from lynkr.providers.setup import Cloud
 from lynkr.resilience.breaker import BreakerConfig
 from lynkr.resilience.retry import FullJitter
 from lynkr.routing.decision import Profile, Target, Tier
@@ -27,6 +28,7 @@ from lynkr.settings import (
     find_file,
     ledger_file,
 )
+from lynkr.settings.checks import lacks_credentials
 
 CANARY = "sk-canary-7f3a9"
 
@@ -337,7 +339,7 @@ def test_a_misspelt_key_is_refused_with_its_origin_and_the_right_name(scratch, s
         ("[tiers]\nSIMPLE = [3]", "tiers.SIMPLE", "is not text"),
         ("[tiers]\nSIMPLE = ['olama:a']", "tiers.SIMPLE", 'did you mean "ollama"?'),
         ("[tiers]\nSIMPLE = ['acme:a']", "tiers.SIMPLE", "[providers.acme]"),
-        ("[tiers]\nSIMPLE = ['bedrock:a']", "tiers.SIMPLE", "does not support"),
+        ("[tiers]\nSIMPLE = ['codex:a']", "tiers.SIMPLE", "does not support"),
         ("default = 'acme:a'", "default", "not configured"),
         ("[aliases]\nfast = 'acme:a'", "aliases.fast", "not configured"),
         ("[providers.x]\nbase_url = 'http://h/v1'", "providers.x.kind", "is missing"),
@@ -591,3 +593,27 @@ def test_the_flagship_needs_no_provider():
     assert Settings.load(None, {"LYNKR_PRICING_FLAGSHIP": "acme:best"}).pricing == PricingSettings(
         Target("acme", "best")
     )
+
+
+@pytest.mark.parametrize("kind", ["bedrock", "bedrock-anthropic"])
+def test_a_provider_at_aws_needs_nothing_but_a_target_that_names_it(kind):
+    environ = {"TIER_SIMPLE": f"{kind}:amazon.nova-lite-v1:0", "AWS_REGION": "eu-west-1"}
+    settings = Settings.load(None, environ)
+    provider = settings.providers[kind]
+    assert provider.cloud == Cloud(region="eu-west-1")
+    assert not lacks_credentials(provider)
+
+
+def test_the_region_is_the_settings_own_then_bedrocks_then_that_of_aws():
+    environ = {"TIER_SIMPLE": "bedrock:m", "AWS_REGION": "a-1", "AWS_DEFAULT_REGION": "b-1"}
+    assert Settings.load(None, environ).providers["bedrock"].region == "a-1"
+    environ["AWS_BEDROCK_REGION"] = "c-1"
+    assert Settings.load(None, environ).providers["bedrock"].region == "c-1"
+    environ["LYNKR_PROVIDERS_BEDROCK_REGION"] = "d-1"
+    assert Settings.load(None, environ).providers["bedrock"].region == "d-1"
+
+
+@pytest.mark.parametrize("name", ["AWS_BEDROCK_API_KEY", "AWS_BEARER_TOKEN_BEDROCK"])
+def test_bedrocks_key_has_two_names(name):
+    settings = Settings.load(None, {"TIER_SIMPLE": "bedrock:m", name: "k"})
+    assert settings.providers["bedrock"].api_key == Secret("k")

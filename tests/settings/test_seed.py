@@ -124,7 +124,8 @@ def test_an_endpoint_becomes_a_base_url(endpoint, expected):
 def test_the_names_follow_the_providers_own_table():
     for name, seed in PROVIDERS.items():
         assert f"{seed.prefix}_API_KEY" == HOSTS[name].key_env
-        assert seed.is_cloud == (HOSTS[name].base_url is None)
+        host = HOSTS[name]
+        assert seed.is_cloud == (host.base_url is None or "region" in host.setting_envs)
 
 
 def test_an_azure_address_gives_its_version_and_its_api():

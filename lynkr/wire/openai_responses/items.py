@@ -216,7 +216,9 @@ def pieces_of(node: Node, name: str, kind: str) -> list[str] | None:
         return None
     texts = [piece.get("text") for piece in value if _is_piece(piece, kind) and isinstance(piece, Mapping)]
     found = [text for text in texts if isinstance(text, str)]
-    return found if len(found) == len(value) else None
+    if len(found) != len(value):
+        return None
+    return [] if found == [""] else found  # one empty text says no more than none
 
 
 def _is_piece(piece: Json, kind: str) -> bool:

@@ -1,5 +1,6 @@
 """Requests: what each body means, where its parts go, what is refused."""
 
+import attrs
 import pytest
 
 from lynkr.errors import ClientWireError
@@ -18,9 +19,11 @@ from lynkr.model import (
     ToolMode,
     ToolResult,
     ToolSpec,
+    Usage,
     WireFormat,
+    unfold,
 )
-from lynkr.testing.laws import assert_body_law
+from lynkr.testing.laws import assert_body_law, assert_response_round_trip, assert_stream_round_trip
 from lynkr.wire import freeform
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.json_body import dump, parse_body
@@ -117,6 +120,20 @@ def test_sealed_reasoning_goes_back_bit_for_bit():
     }
     request = read(user(), item, user())
     assert CODEC.encode_request(request).body["input"][1] == item
+
+
+@pytest.mark.parametrize("content", [None, [], [""], ["b"], ["b", "c"]])
+@pytest.mark.parametrize("summary", [[], [""], ["", ""], ["a"], ["a", ""], ["", "a"]])
+def test_any_mixture_of_summary_and_raw_thinking_survives(summary, content):
+    item = {"type": "reasoning", "id": "rs_1"}
+    item["summary"] = [{"type": "summary_text", "text": text} for text in summary]
+    if content is not None:
+        item["content"] = [{"type": "reasoning_text", "text": text} for text in content]
+    request = read(user(), item, user())
+    answer = CODEC.decode_response({"id": "resp_1", "model": "m", "created_at": 1, "output": [item]})
+    assert request.messages[1].parts == answer.parts
+    assert_response_round_trip(CODEC, attrs.evolve(answer, usage=Usage(1, 1, 0, 0, None, 0)))
+    assert_stream_round_trip(CODEC, unfold(answer))
 
 
 def test_a_thought_of_another_provider_is_not_shown_to_this_one():

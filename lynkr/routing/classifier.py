@@ -46,7 +46,8 @@ def _folded(text: str) -> frozenset[bytes]:
 
 _QUANTITIES: Final = _folded(
     """many much find calculate compute evaluate solve simplify value sum probability determine express
-    percent total average area smallest largest integer integers equation old maximum minimum remaining distance"""
+    percent total average area smallest largest integer integers equation old maximum minimum remaining
+    distance"""
 )
 _AMOUNTS: Final = _folded("many much old far long")
 _NUMBERS: Final = _folded(

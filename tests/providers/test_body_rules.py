@@ -98,3 +98,23 @@ def test_betas_of_the_body_come_first_and_none_comes_twice():
 @pytest.mark.parametrize("text", ['{ "model" : "m" , "a":1e2}', '{"model":"m"}'])
 def test_a_body_that_is_right_already_keeps_its_bytes(text):
     assert PLAIN_BODIES.splice(parse_body(text.encode()), "m") == text.encode()
+
+
+SETTLED = BodyRules(settled=frozenset({"temperature", "n"}), settled_prefixes=("kimi-k3",))
+
+
+def test_fields_a_model_has_settled_are_left_out_on_both_ways_and_said():
+    raw = parse_body(b'{"model":"auto", "temperature": 0.2,"x":1e2, "n":2}')
+    assert SETTLED.splice(raw, "kimi-k3") == b'{"model":"kimi-k3","x":1e2}'
+    assert SETTLED.apply(raw.value, "kimi-k3") == {"model": "auto", "x": 100.0}
+    assert [loss.path for loss in SETTLED.losses(raw.value, "kimi-k3")] == [
+        "sampling.temperature",
+        "extras.n",
+    ]
+
+
+def test_another_model_is_told_all_the_same():
+    raw = parse_body(b'{"model":"auto","temperature":0.2}')
+    assert SETTLED.splice(raw, "moonshot-v1") == b'{"model":"moonshot-v1","temperature":0.2}'
+    assert SETTLED.losses(raw.value, "moonshot-v1") == ()
+    assert SETTLED.losses({"model": "m"}, "kimi-k3") == ()

@@ -65,6 +65,7 @@ ASSISTANT: Final = shape("role", "content", "images", "thinking", "tool_calls")
 TOOL: Final = shape("role", "content", "images", "tool_call_id")
 FUNCTION_TOOL: Final = shape("type", function=shape("name", "description", "parameters"))
 
+NO_OPTIONS: Final[Node] = {}
 NO_PARAMETERS: Final[Node] = {"type": "object", "properties": {}}
 
 
@@ -75,7 +76,8 @@ def decode_request(body: Node) -> Request:
         ClientWireError: a field is missing or malformed; it is named by its path in *body*.
     """
     extras = REQUEST.leftover(body)
-    options = object_at(body.get("options") or {}, "options")
+    given = body.get("options")
+    options = NO_OPTIONS if given is None else object_at(given, "options")
     stream = optional_bool(body, "stream")
     return Request(
         model=text_of(body, "model", ""),

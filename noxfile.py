@@ -1,5 +1,7 @@
 """Every check and chore, each in its own virtual environment: ``nox -s NAME``."""
 
+import re
+import tempfile
 from pathlib import Path
 
 import nox
@@ -22,6 +24,18 @@ def _install(session: nox.Session, *extras: str) -> None:
     session.install(f"lynkr-router[{','.join(extras)}] @ {wheel.resolve().as_uri()}")
 
 
+def _tests_alone(session: nox.Session) -> Path:
+    """A folder that holds `tests` alone, to be put on the path instead of the checkout.
+
+    Tests import each other's helpers as `tests.*`, and lynkr from the installed wheel.
+    """
+    path = Path(session.create_tmp()) / "path"
+    path.mkdir(exist_ok=True)
+    if not (path / "tests").exists():
+        (path / "tests").symlink_to(Path("tests").resolve(), target_is_directory=True)
+    return path
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Run the main job: no key, no other server."""
@@ -34,13 +48,10 @@ def tests(session: nox.Session) -> None:
     """Run every test with branch coverage; ``-- --deep`` runs Hypothesis deep, other words go to pytest."""
     _install(session, "dev", "demo")
     words = ["--hypothesis-profile=deep" if word == "--deep" else word for word in session.posargs]
-    # Tests import each other's helpers as `tests.*`, and lynkr from the installed wheel: so not the
-    # checkout but a folder that holds `tests` alone is on the path.
-    path = Path(session.create_tmp()) / "path"
-    path.mkdir(exist_ok=True)
-    if not (path / "tests").exists():
-        (path / "tests").symlink_to(Path("tests").resolve(), target_is_directory=True)
-    env = {"PYTHONPATH": str(path), "COVERAGE_PROCESS_START": str(Path("pyproject.toml").resolve())}
+    env = {
+        "PYTHONPATH": str(_tests_alone(session)),
+        "COVERAGE_PROCESS_START": str(Path("pyproject.toml").resolve()),
+    }
     session.run("coverage", "erase")
     # The script, not ``-m pytest``, for the same reason.
     pytest = str(Path(session.bin) / "pytest")
@@ -73,6 +84,63 @@ def bench(session: nox.Session) -> None:
     _install(session, "dev")
     for script in sorted(Path("benchmarks").glob("bench_*.py")):
         session.run("python", str(script), *session.posargs)
+
+
+_CLIENTS = Path("tests") / "clients"
+_NODE_CLIENTS = ("claude-code", "codex", "node-sdks", "ai-sdk")
+_PYTHON_CLIENTS = tuple(sorted(path.stem for path in (_CLIENTS / "python").glob("*.txt")))
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """Put real clients before the gateway: ``-- NAME ...`` those named, ``-- --latest`` newest releases."""
+    latest = "--latest" in session.posargs
+    names = [word for word in session.posargs if word != "--latest"] or [*_NODE_CLIENTS, *_PYTHON_CLIENTS]
+    unknown = set(names) - {*_NODE_CLIENTS, *_PYTHON_CLIENTS}
+    if unknown:
+        session.error(f"no such client: {', '.join(sorted(unknown))}")
+    _install(session, "dev")
+    home = Path(session.create_tmp()).resolve() / ("latest" if latest else "pinned")
+    if set(names) & set(_NODE_CLIENTS):
+        _install_node_clients(session, home / "node", latest=latest)
+    for name in names:
+        if name in _PYTHON_CLIENTS:
+            _install_python_client(session, home / "python" / name, name, latest=latest)
+    pytest = str(Path(session.bin) / "pytest")
+    tests = [str(path) for path in sorted(_CLIENTS.glob("client_*.py"))]
+    options = ["--clients", str(home), "--only", " ".join(names), "-p", "no:cacheprovider"]
+    # Not nox's own folder: clients put sockets into theirs, whose paths may have 107 bytes.
+    env = {"PYTHONPATH": str(_tests_alone(session)), "TMPDIR": tempfile.gettempdir()}
+    session.run(pytest, "-o", "pythonpath=", "-n", "2", *options, *tests, env=env)
+
+
+def _install_node_clients(session: nox.Session, folder: Path, *, latest: bool) -> None:
+    """All of ``node/package.json``, and our drivers beside it, where Node looks for packages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in (_CLIENTS / "node").iterdir():
+        text = source.read_text("utf-8")
+        if latest and source.name == "package.json":
+            text = re.sub(r'": "\d[^"]*"', '": "latest"', text)
+        (folder / source.name).write_text(text, "utf-8")
+
+    npm = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--loglevel=error"]
+    session.run(*npm, external=True, silent=True)
+
+
+def _install_python_client(session: nox.Session, folder: Path, name: str, *, latest: bool) -> None:
+    """An environment of its own, or one client's wishes would decide the others' releases."""
+    wanted = (_CLIENTS / "python" / f"{name}.txt").read_text("utf-8")
+    wanted = re.sub(r"==\S+", "", wanted) if latest else wanted
+    installed = folder / "wanted.txt"
+    if not latest and installed.is_file() and installed.read_text("utf-8") == wanted:
+        return
+    session.run("python", "-m", "venv", "--clear", "--without-pip", str(folder))
+    requirements = folder / "wanting.txt"
+    requirements.write_text(wanted, "utf-8")
+    python = str(folder / "bin" / "python")
+    session.log(f"installing {name}")
+    session.run("python", "-m", "pip", "--python", python, "install", "-q", "-r", str(requirements))
+    requirements.rename(installed)
 
 
 @nox.session

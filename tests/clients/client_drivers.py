@@ -49,6 +49,20 @@ DRIVERS = (
     Driver("ai-sdk", "ai_sdk.mjs", "chat", ("messages",)),
     Driver("ai-sdk", "ai_sdk.mjs", "messages", ("chat",)),
     Driver("ai-sdk", "ai_sdk.mjs", "messages", ("responses",)),
+    Driver("python-sdks", "anthropic_sdk.py", "chat", refused=1),
+    Driver("python-sdks", "openai_sdk.py", "messages", ("chat",)),
+    Driver("python-sdks", "openai_sdk.py", "chat", ("responses",)),
+    Driver("python-sdks", "openai_sdk.py", "messages", ("responses",)),
+    Driver("pydantic-ai", "pydantic_ai_agent.py", "chat", ("messages",)),
+    Driver("pydantic-ai", "pydantic_ai_agent.py", "messages", ("chat",)),
+    Driver("pydantic-ai", "pydantic_ai_agent.py", "messages", ("responses",)),
+    Driver("langchain", "langchain_agent.py", "chat", ("messages",)),
+    Driver("langchain", "langchain_agent.py", "messages", ("chat",)),
+    Driver("langchain", "langchain_agent.py", "messages", ("responses",)),
+    Driver("openai-agents", "openai_agents.py", "messages", ("chat",)),
+    Driver("openai-agents", "openai_agents.py", "messages", ("responses",)),
+    Driver("litellm", "litellm_client.py", "chat", ("messages",)),
+    Driver("litellm", "litellm_client.py", "messages", ("chat",)),
 )
 
 

@@ -63,6 +63,7 @@ class Profile:
 
 
 UNKNOWN_PROFILE = Profile()
+_NO_FACTS: Mapping[str, Json] = MappingProxyType({})
 
 
 @frozen
@@ -78,7 +79,7 @@ class Step:
     reason: str
     score: float | None = None
     code: str | None = None
-    data: Mapping[str, Json] = field(factory=lambda: MappingProxyType({}))
+    data: Mapping[str, Json] = _NO_FACTS  # one for all: it is read only, and steps are made by the dozen
 
 
 class CacheKind(StrEnum):

@@ -85,6 +85,7 @@ _NOISE: Final = ("be secure", "prove the deadlock theorem", "today is Monday", "
 _TOOLS: Final = tuple(
     ToolSpec(name, f"what {name} does", {"type": "object"}) for name in ("Read", "Edit", "Bash", "Grep")
 )
+_UNHURRIED: Final = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 _PICTURE: Final = Image(ImageSource.URL, "https://example.com/a.png")
 
 
@@ -365,7 +366,7 @@ def assert_policy_laws(
         derandomize=True,
         print_blob=False,
         phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=_UNHURRIED,
         report_multiple_bugs=False,
     )
 

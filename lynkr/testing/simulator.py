@@ -403,7 +403,7 @@ def main(argv: list[str] | None = None) -> int:
     """``python -m lynkr.testing.simulator``."""
     parser = argparse.ArgumentParser(
         prog="python -m lynkr.testing.simulator",
-        description="Serve simulated Messages, Chat Completions and Responses APIs on the loopback interface.",
+        description="Simulated Messages, Chat Completions and Responses APIs on the loopback address.",
     )
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
     anyio.run(_serve, parser.parse_args(argv).port)

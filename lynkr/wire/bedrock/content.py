@@ -58,7 +58,8 @@ def decode_parts(blocks: list[Json], path: str, *, is_answer: bool = False) -> t
     parts: list[Part] = []
     for at, value in enumerate(blocks):
         block = object_at(value, f"{path}[{at}]")
-        marker = cache_marker(block) if parts else None
+        # An answer sets no cache points: one that is there belongs to no part.
+        marker = cache_marker(block) if parts and not is_answer else None
         marked = with_marker(parts[-1], marker) if marker is not None else None
         if marked is not None:
             parts[-1] = marked

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from lynkr.model import NO_USAGE, Extras, Json, Response, StopReason, Usage
+from lynkr.model import NO_USAGE, Extras, Foreign, Json, Response, StopReason, Usage
 from lynkr.wire.base import Encoded
 from lynkr.wire.bedrock.content import decode_parts, encode_part
 from lynkr.wire.bedrock.shapes import ANSWER, FORMAT
@@ -150,7 +150,7 @@ def encode_response(response: Response) -> Encoded:
     content: list[Draft] = []
     for at, part in enumerate(response.parts):
         for block in encode_part(part, f"parts[{at}]", None, losses):
-            if "cachePoint" in block:
+            if "cachePoint" in block and not isinstance(part, Foreign):
                 losses.add(f"parts[{at}].extras.cache_control", "an answer holds no cache points")
             else:
                 content.append(block)

@@ -23,7 +23,7 @@ def test_a_usable_configuration_is_status_0_and_shown(lynkr, config):
     lines = ran.out.splitlines()
     assert "SIMPLE      ollama:a" in lines
     assert "alias fast  ollama:a" in lines
-    assert any(line.startswith("ollama    ollama  http://127.0.0.1:11434/v1") for line in lines)
+    assert any(line.startswith("ollama    ollama  http://127.0.0.1:11434") for line in lines)
 
 
 def test_a_tier_whose_provider_has_no_key_is_status_1(lynkr, config, monkeypatch):

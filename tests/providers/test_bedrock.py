@@ -25,8 +25,10 @@ from lynkr.providers import AiohttpTransport, Cloud, HttpxTransport, builtin
 from lynkr.routing.decision import Target
 from lynkr.service import Call, RawBody
 from lynkr.testing.anthropic_grammar import validate_anthropic_stream
+from lynkr.testing.provider_contract import ProviderContract
 from lynkr.wire.aws_eventstream import MEDIA_TYPE, encode_message
 from lynkr.wire.json_body import parse_body
+from lynkr.wire.sse import FrameDecoder
 from tests.providers.loopback import serving
 
 pytestmark = pytest.mark.anyio
@@ -483,3 +485,39 @@ async def test_tokens_are_counted_by_the_model_behind_the_profile(provide):
         "max_tokens": 1,
         "x_new": 100.0,
     }
+
+
+# ---------------------------------------------------------------- the contract of all providers
+
+
+class BedrockContract(ProviderContract):
+    kind = "bedrock"
+
+    def make_provider(self, base_url, transport, timeouts):
+        return builtin(
+            "p", self.kind, key=self.key, base_url=base_url, transport=transport, timeouts=timeouts
+        )
+
+    def untouched(self, sent):
+        body = {k: v for k, v in json.loads(sent).items() if k not in ("modelId", "model", "stream")}
+        return json.dumps(body, indent=1).encode()
+
+
+class TestBedrock(BedrockContract):
+    pass
+
+
+class TestBedrockAnthropic(BedrockContract):
+    kind = "bedrock-anthropic"
+
+    def untouched(self, sent):
+        return b'{"anthropic_version":"bedrock-2023-05-31",' + super().untouched(sent)[1:]
+
+    def frame(self, stream):
+        frames = FrameDecoder().feed(stream)
+        return b"".join(
+            event("chunk", {"bytes": b64encode(frame.data.encode()).decode()}) for frame in frames
+        )
+
+    def stream_media_type(self, codec):
+        return MEDIA_TYPE

@@ -51,6 +51,7 @@ _BUSY: Final = frozenset(
         "ThrottlingException",
     }
 )
+_BUSY_STATUSES: Final = frozenset({429, 503, 529})
 _FAILED: Final = frozenset({"ModelErrorException", "ModelStreamErrorException", "InternalServerException"})
 _NAME_OF: Final[Mapping[int, str]] = {
     400: "ValidationException",
@@ -61,6 +62,7 @@ _NAME_OF: Final[Mapping[int, str]] = {
     500: "InternalServerException",
     503: "ServiceUnavailableException",
     504: "ModelTimeoutException",
+    529: "ServiceUnavailableException",
 }
 # Bedrock says "Input is too long for requested model."; the models behind it have words of their own, such
 # as "prompt is too long: N tokens > M maximum", "input length and `max_tokens` exceed context limit" and
@@ -132,7 +134,9 @@ def stream_error(name: str, payload: bytes) -> UpstreamError:
 
 def _meaning(answer: _Answer) -> UpstreamError:
     status, name = answer.status, answer.name
-    if name in _BUSY or (name not in _STATUS_OF and status in (429, 503)):
+    if _STATUS_OF.get(name) != status:
+        name = ""  # the status says more than a name that does not go with it
+    if name in _BUSY or (not name and status in _BUSY_STATUSES):
         return answer.as_error(UpstreamBusy)
     if name == "ModelTimeoutException" or status in (408, 504):
         return answer.as_error(UpstreamTimeout)

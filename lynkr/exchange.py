@@ -97,8 +97,8 @@ class Exchange:
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        """What translation could not carry, on the way there and back."""
-        return () if self.reply is None else self.reply.losses
+        """What translation could not carry, on the way there and back, and what could not be read."""
+        return () if self.reply is None else (*self.reply.losses, *_unread(self.reply))
 
     @property
     def is_stream(self) -> bool:
@@ -247,7 +247,7 @@ class WireExchange(Exchange):
     @property
     def losses(self) -> tuple[Loss, ...]:
         back = self.response_losses if self._encoder is None else self._encoder.losses
-        sent = () if self.reply is None else self.reply.losses
+        sent = () if self.reply is None else (*self.reply.losses, *_unread(self.reply))
         return (*sent, *back)
 
     @property
@@ -297,6 +297,15 @@ class WireExchange(Exchange):
         """Write the record of a defect or a shutdown; *started* says that a 200 is out already."""
         status = 200 if started else self.codec.encode_error(error).status
         self.finish(Ending.FAILED, status, error)
+
+
+def _unread(reply: Reply) -> tuple[Loss, ...]:
+    """What the record lacks because an answer that went through untouched could not be read along.
+
+    Its client got every byte, so it ended well; its usage, cost and words may be incomplete.
+    """
+    error = reply.tally.tap_error
+    return () if error is None else (Loss("usage", f"the answer could not be read: {error}"),)
 
 
 def error_name(error: BaseException) -> str:

@@ -223,7 +223,8 @@ def name_target(error: Exception, target: str) -> None:
 class PassedBytes:
     """The provider's bytes as received; a reading of the same bytes keeps the tally.
 
-    The reading may fail without harming the bytes.  What it may do is raise at
+    Once something of an answer was read, the reading may fail without harming
+    the bytes: the tally says so (`Tally.tap_error`).  What it may do then is raise at
     the end: after the provider's own error event, or when the stream was cut.
     """
 
@@ -238,7 +239,9 @@ class PassedBytes:
         """Hold bytes back until the first event that is not `Start`.
 
         Raises:
-            UpstreamError, UpstreamWireError: there is none, or an error came in its place.
+            UpstreamError, UpstreamWireError: there is none, an error came in its place, or
+                the bytes before it are not the dialect's: nobody has seen them, so another
+                target may still serve.
         """
         while self._reading is not None and not self._reading.primed and not self._ended:
             chunk = await self._next()
@@ -299,6 +302,10 @@ class PassedBytes:
             self._failure = error
             self._tally.error_sent = True
         except Exception as error:  # noqa: BLE001  # the tap: counted in the tally, never harms the stream
+            if isinstance(error, UpstreamWireError) and not reading.primed:
+                name_target(error, reading.target)
+                self._failure = error
+                return
             self._reading = None
             self._tally.tap_error = f"{type(error).__name__}: {error}"
 

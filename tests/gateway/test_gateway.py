@@ -14,7 +14,7 @@ from lynkr.routing import Tier
 from lynkr.telemetry.record import Ending
 from lynkr.testing import Simulator
 from lynkr.testing.anthropic_grammar import validate_anthropic_stream
-from lynkr.testing.faults import cut_after, error_event, ok, script, stall, status
+from lynkr.testing.faults import Answer, Send, cut_after, error_event, garbage, ok, script, stall, status
 from tests.gateway.house import EASY, HARD, TIERS, body_of, house, settings_for
 
 pytestmark = pytest.mark.anyio
@@ -313,3 +313,38 @@ async def test_the_session_header_is_recorded() -> None:
     async with house(Simulator(default=script(ok()))) as built:
         await body_of(await built.gateway.relay(MESSAGES, body(EASY), HEADERS))
         assert built.record.session == "s-1"
+
+
+@pytest.mark.parametrize(("format", "model"), [(MESSAGES, "messages:claude-x"), (CHAT, "chat:gpt-x")])
+async def test_a_stream_that_is_nonsense_from_the_start_is_tried_again(
+    format: WireFormat, model: str
+) -> None:
+    async with house(Simulator(default=script(garbage(), then=ok()))) as built:
+        reply = await built.gateway.relay(format, body(EASY, model, stream=True), {})
+        assert reply.status == 200
+        assert b'{"type": \n' not in await body_of(reply)
+        assert built.record.ending is Ending.OK
+        assert [attempt.error for attempt in built.record.attempts] == ["UpstreamWireError", None]
+        assert built.record.losses == ()
+
+
+def babble(answer: Answer) -> Answer:
+    """A stream whose third event is no event of its dialect."""
+    moves = list(answer.moves)
+    sent = [at for at, move in enumerate(moves) if isinstance(move, Send)]
+    moves.insert(sent[3], Send(b"data: <html>\n\n"))
+    return evolve(answer, moves=tuple(moves))
+
+
+@pytest.mark.parametrize(("format", "model"), [(MESSAGES, "messages:claude-x"), (CHAT, "chat:gpt-x")])
+async def test_a_record_says_that_an_untouched_answer_could_not_be_read_to_its_end(
+    format: WireFormat, model: str
+) -> None:
+    async with house(Simulator(default=script(then=babble))) as built:
+        answer = await body_of(await built.gateway.relay(format, body(EASY, model, stream=True), {}))
+        assert b"data: <html>\n\n" in answer
+        record = built.record
+    assert record.ending is Ending.OK
+    (loss,) = record.losses
+    assert loss.path == "usage"
+    assert "could not be read" in loss.reason

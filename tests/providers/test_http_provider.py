@@ -299,6 +299,18 @@ async def test_bytes_nobody_understands_pass_through_and_the_tally_says_so(provi
     assert reply.tally.usage == Usage(input=7)
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [(frame(news="unheard of"), WORLD, END), (b"data: <html>\n\n",), (START, b"data: <html>\n\n", HELLO)],
+    ids=["unknown", "no JSON", "after the start"],
+)
+async def test_bytes_nobody_understands_are_no_answer_before_anything_was_read(provide, pieces):
+    """Nothing was shown to anybody yet, so the error leaves retry and fallback their chance."""
+    async with serving(streaming(*pieces)) as server:
+        with pytest.raises(UpstreamWireError, match="tiny:big-1"):
+            await provide(server).send(raw_call())
+
+
 async def test_an_observer_that_fails_does_not_harm_the_bytes(provide):
     def fail(event):
         raise ZeroDivisionError

@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -316,7 +316,9 @@ class Gateway:
             return folder.response()
 
     @asynccontextmanager
-    async def stream(self, request: Request, /, *, session: str | None = None) -> AsyncIterator[EventStream]:
+    async def stream(
+        self, request: Request, /, *, session: str | None = None
+    ) -> AsyncGenerator[EventStream, None]:
         """Serve *request*; gives its events and closes them.
 
         Raises:

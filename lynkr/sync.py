@@ -4,7 +4,7 @@ One event loop in one background thread, started by ``with`` and ended by it;
 a call costs a few tens of microseconds more than its async twin.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
@@ -71,7 +71,9 @@ class SyncGateway:
         return portal.call(lambda: gateway.ask(request, session=session))
 
     @contextmanager
-    def stream(self, request: Request, /, *, session: str | None = None) -> Iterator[Iterator[Event]]:
+    def stream(
+        self, request: Request, /, *, session: str | None = None
+    ) -> Generator[Iterator[Event], None, None]:
         """As `Gateway.stream`, blocking: gives an iterator of events."""
         portal, gateway = self._running()
         with portal.wrap_async_context_manager(gateway.stream(request, session=session)) as events:

@@ -1,7 +1,8 @@
 """The hosts lynkr knows, as data.
 
-Addresses and key variables are those the hosts publish; each comment names the
-page and when it was read.
+Addresses are those the hosts publish; each comment names the page a copy of
+which was read, and when.  Names of key variables are those in the hosts' own
+examples where they have some, and lynkr's where not (``BAIDU_API_KEY``).
 """
 
 from collections.abc import Callable, Mapping
@@ -83,15 +84,17 @@ _CONVERSE: Final = WireFormat.BEDROCK_CONVERSE
 OPENAI_RULES: Final = BodyRules(
     stream_usage=True, completion_tokens_prefixes=("o1", "o3", "o4", "gpt-5", "gpt-6")
 )
-# "temperature", "top_p", "n" and the penalties have one value in these models, and any other is a 400
-# (platform.kimi.ai/docs, Kimi K2.5 and later, "Parameters"; read 2026-11).
+# "temperature", "top_p", "n" and the penalties "cannot be modified" in K2.5 and K2.6
+# (platform.kimi.ai/docs/api/models-overview, read 2026-11).  That another value is a 400 is what users met,
+# with these (hermes-agent #12668, odysseus #3959) and K2.7 Code (Minnow #291).  K3 is taken to be like them.
 MOONSHOT_RULES: Final = BodyRules(
     stream_usage=True,
     settled=frozenset({"temperature", "top_p", "n", "presence_penalty", "frequency_penalty"}),
     settled_prefixes=("kimi-k2.5", "kimi-k2.6", "kimi-k2.7", "kimi-k3"),
 )
-# Streams of Databricks tell usage unasked, and the reference has no stream_options
-# (docs.databricks.com/machine-learning/foundation-model-apis/api-reference, read 2026-11).
+# `400 ... json: unknown field "stream_options"` (Databricks' answer in continuedev/continue #12936).  Chunks
+# tell usage unasked (streams recorded in llama-stack's tests; "Responses include a usage sub-message",
+# docs.databricks.com/machine-learning/foundation-model-apis/api-reference; all read 2026-11).
 _DATABRICKS_RULES: Final = BodyRules(leave_out=frozenset({"model", "stream_options"}))
 
 
@@ -131,6 +134,8 @@ def _two_dialects(chat: str, messages: str, rules: BodyRules = CHAT_BODIES) -> C
 def _databricks(setup: Setup) -> Provider:
     """``https://WORKSPACE/serving-endpoints/MODEL/invocations``: the model is the endpoint's name.
 
+    After "POST /serving-endpoints/{name}/invocations", docs.databricks.com/machine-learning/model-serving
+    /score-foundation-models (read 2026-11).
     A base URL that ends in ``/invocations`` is one endpoint's, whatever the model.
     """
     base = checked_url(setup.base_url or "", setup.name)
@@ -315,8 +320,9 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
         ),
         # console.groq.com/docs/openai (read 2026-11)
         "groq": _compatible("https://api.groq.com/openai/v1", "GROQ_API_KEY", version_path="/openai/v1"),
-        # docs.mistral.ai/api (read 2026-11); it refuses fields it does not know, stream_options among them,
-        # and tells usage unasked
+        # docs.mistral.ai/api (read 2026-11), which has no stream_options.  With it the host answered 422
+        # "Extra inputs are not permitted" in 2025 (openai-agents-python #442, avante.nvim #2347), and usage
+        # came unasked (anon-kode #53).
         "mistral": _compatible(
             "https://api.mistral.ai/v1",
             "MISTRAL_API_KEY",
@@ -324,9 +330,9 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             rules=PLAIN_BODIES,
             embeds=True,
         ),
-        # docs.together.ai/docs/openai-api-compatibility (read 2026-11)
+        # docs.together.ai/docs/inference/openai-compatibility (read 2026-11); formerly api.together.xyz
         "together": _compatible(
-            "https://api.together.xyz/v1", "TOGETHER_API_KEY", version_path="/v1", embeds=True
+            "https://api.together.ai/v1", "TOGETHER_API_KEY", version_path="/v1", embeds=True
         ),
         # docs.fireworks.ai/tools-sdks/openai-compatibility (read 2026-11)
         "fireworks": _compatible(
@@ -335,15 +341,16 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             version_path="/inference/v1",
             embeds=True,
         ),
-        # docs.x.ai/docs/api-reference (read 2026-11)
+        # docs.x.ai/api/integrations (read 2026-11)
         "xai": _compatible("https://api.x.ai/v1", "XAI_API_KEY", version_path="/v1"),
         # inference-docs.cerebras.ai/resources/openai (read 2026-11)
         "cerebras": _compatible("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", version_path="/v1"),
-        # edenai.co/docs/v3/integrations/openai-sdk-python: base URL /v3, formerly /v3/llm (read 2026-11)
+        # edenai.co/docs/v3/llms/chat-completions; docs.edenai.co still shows /v3/llm (both read 2026-11)
         "edenai": _compatible("https://api.edenai.run/v3", "EDENAI_API_KEY", version_path="/v3"),
-        # atlascloud.ai/docs/models/get-start; it has no /embeddings (read 2026-11)
+        # atlascloud.ai/docs/api-keys (read 2026-11); no page read tells of /embeddings
         "atlas": _compatible("https://api.atlascloud.ai/v1", "ATLASCLOUD_API_KEY", version_path="/v1"),
-        # cloud.baidu.com/doc/qianfan/s/Hmh4suq26 (read 2026-11)
+        # cloud.baidu.com/doc/WENXINWORKSHOP/s/2m3fihw8s, of 2025-03, and for /embeddings
+        # .../doc/qianfan-api/s/Fm7u3ropn, in a mirror's copy (read 2026-11)
         "baidu": _compatible(
             "https://qianfan.baidubce.com/v2", "BAIDU_API_KEY", version_path="/v2", embeds=True
         ),

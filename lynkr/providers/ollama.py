@@ -1,8 +1,9 @@
 """Ollama: three dialects at one address, chosen by the server's version and the client's dialect.
 
-``/v1/messages`` came with 0.14.0; ``/api/chat`` and ``/v1/chat/completions``
-are older than any version in use (docs.ollama.com/api/anthropic-compatibility,
-openai-compatibility; release notes of v0.14.0; read 2026-11).
+``/v1/messages`` came with 0.14.0 ("Ollama v0.14.0 and later are now compatible
+with the Anthropic Messages API", ollama.com/blog/claude; its release notes too;
+read 2026-11).  ``/api/chat`` and ``/v1/chat/completions`` are taken to be older
+than any version in use.
 """
 
 import time

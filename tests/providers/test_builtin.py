@@ -51,7 +51,7 @@ def test_every_kind_the_issue_names_is_known():
         ("ollama-anthropic", "http://127.0.0.1:11434/v1/messages"),
         ("groq", "https://api.groq.com/openai/v1/chat/completions"),
         ("mistral", "https://api.mistral.ai/v1/chat/completions"),
-        ("together", "https://api.together.xyz/v1/chat/completions"),
+        ("together", "https://api.together.ai/v1/chat/completions"),
         ("fireworks", "https://api.fireworks.ai/inference/v1/chat/completions"),
         ("xai", "https://api.x.ai/v1/chat/completions"),
         ("cerebras", "https://api.cerebras.ai/v1/chat/completions"),

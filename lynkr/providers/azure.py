@@ -19,9 +19,12 @@ from lynkr.providers.http_provider import HTTPProvider
 from lynkr.providers.making import call_path, checked_url, http_provider, with_path
 from lynkr.providers.setup import Setup
 
-# Both resource types take it (learn.microsoft.com/azure/foundry/openai/how-to/managed-identity;
-# read 2026-11).
-SCOPE: Final = "https://cognitiveservices.azure.com/.default"
+# Microsoft's pages of 2026-03 ask for it at the v1 API, of either resource type, and for Claude
+# (MicrosoftDocs/azure-ai-docs: foundry/openai/api-version-lifecycle; "401 Unauthorized" of the page on
+# Claude, which until 2026-02 named the older one; read 2026-11).
+SCOPE: Final = "https://ai.azure.com/.default"
+# With dated versions (azure-ai-docs, openai/how-to/managed-identity, of 2025-07; read 2026-11).
+DATED_SCOPE: Final = "https://cognitiveservices.azure.com/.default"
 # The v1 API takes no dated version: "preview" or none.
 _UNDATED: Final = frozenset({"v1", "preview", "latest"})
 _CALL: Final = {WireFormat.OPENAI_CHAT: "/chat/completions", WireFormat.OPENAI_RESPONSES: "/responses"}
@@ -49,12 +52,14 @@ def _openai(setup: Setup, format: WireFormat, rules: BodyRules) -> HTTPProvider:
     path = base.path.rstrip("/").removesuffix(call)
     version = setup.cloud.api_version or dict(parse_qsl(base.query)).get("api-version")
     is_dated = version is not None and version not in _UNDATED
+    scope = SCOPE
     endpoint: Endpoint | str
     if "/deployments/" in path:
         if not is_dated:
             raise ConfigError(
                 f"provider {setup.name!r}: an address of a deployment needs an api_version such as 2024-10-21"
             )
+        scope = DATED_SCOPE
         endpoint = with_path(_versioned(base, version), path + call)
     elif path.endswith("/models"):
         # Azure AI model inference: models of all makers, named in the body.
@@ -64,15 +69,17 @@ def _openai(setup: Setup, format: WireFormat, rules: BodyRules) -> HTTPProvider:
         version = version if version in ("preview", "latest") else None
         endpoint = with_path(_versioned(base, version), f"{path}/openai/v1{call}")
     elif format is WireFormat.OPENAI_RESPONSES:
+        scope = DATED_SCOPE
         path = path.removesuffix("/openai")
         endpoint = with_path(_versioned(base, version), f"{path}/openai{call}")
     else:
+        scope = DATED_SCOPE
         path = path.removesuffix("/openai")
         # Deployment names hold letters, digits, "-", "_" and "." only.
         address = with_path(_versioned(base, version), f"{path}/openai/deployments/MODEL{call}")
         address = address.replace("/deployments/MODEL/", "/deployments/{model}/")
         endpoint = ModelEndpoint(address, address)
-    return http_provider(setup, format, endpoint, _auth(setup, "api-key"), rules)
+    return http_provider(setup, format, endpoint, _auth(setup, "api-key", scope), rules)
 
 
 def azure_anthropic(setup: Setup) -> HTTPProvider:
@@ -80,7 +87,7 @@ def azure_anthropic(setup: Setup) -> HTTPProvider:
     base = _base(setup, "https://RESOURCE.services.ai.azure.com")
     path = base.path if base.path.rstrip("/") or not _is_azure(base) else "/anthropic"
     address = with_path(base, call_path(WireFormat.ANTHROPIC_MESSAGES, path))
-    return http_provider(setup, WireFormat.ANTHROPIC_MESSAGES, address, _auth(setup, "x-api-key"))
+    return http_provider(setup, WireFormat.ANTHROPIC_MESSAGES, address, _auth(setup, "x-api-key", SCOPE))
 
 
 def _is_azure(base: SplitResult) -> bool:
@@ -101,8 +108,8 @@ def _versioned(base: SplitResult, version: str | None) -> SplitResult:
     return base._replace(query=urlencode(query))
 
 
-def _auth(setup: Setup, header: str) -> Auth:
-    """The key in *header*, or else a token of Entra ID."""
+def _auth(setup: Setup, header: str, scope: str) -> Auth:
+    """The key in *header*, or else a token of Entra ID for *scope*."""
     if setup.key is not None:
         return KeyHeader(header, setup.key)
-    return EntraAuth(setup.name, default_credential(setup.name), SCOPE)
+    return EntraAuth(setup.name, default_credential(setup.name), scope)

@@ -81,14 +81,31 @@ async def test_the_token_is_not_shown():
     assert "token-1" not in repr(entra)
 
 
+FOUNDRY = "https://ai.azure.com/.default"
+COGNITIVE = "https://cognitiveservices.azure.com/.default"
+RESOURCE = "https://r.openai.azure.com"
+DATED = "?api-version=2024-10-21"
+
+
 @pytest.mark.parametrize(
-    ("kind", "host"), [("azure-openai", "https://r.openai.azure.com"), ("azure-anthropic", "https://r")]
+    ("kind", "address", "scope"),
+    [
+        ("azure-openai", RESOURCE, FOUNDRY),
+        ("azure-openai", f"{RESOURCE}/openai/v1", FOUNDRY),
+        ("azure-openai", f"https://r.services.ai.azure.com/models{DATED}", FOUNDRY),
+        ("azure-openai", RESOURCE + DATED, COGNITIVE),
+        ("azure-openai", f"{RESOURCE}/openai/deployments/d{DATED}", COGNITIVE),
+        ("azure-openai-responses", RESOURCE, FOUNDRY),
+        ("azure-openai-responses", RESOURCE + DATED, COGNITIVE),
+        ("azure-anthropic", "https://r.services.ai.azure.com", FOUNDRY),
+    ],
 )
-async def test_an_azure_provider_without_a_key_signs_with_entra(kind, host):
+async def test_an_azure_provider_without_a_key_signs_with_entra_for_the_api_it_calls(kind, address, scope):
     pytest.importorskip("azure.identity")
-    provider = builtin("p", kind, base_url=host, transport=HttpxTransport())
-    assert isinstance(provider.auth, EntraAuth)
-    assert provider.auth.scope == "https://cognitiveservices.azure.com/.default"
+    provider = builtin("p", kind, base_url=address, transport=HttpxTransport())
+    auth = getattr(provider, "inner", provider).auth
+    assert isinstance(auth, EntraAuth)
+    assert auth.scope == scope
 
 
 async def test_without_the_extra_one_is_told_what_to_install(monkeypatch):

@@ -14,11 +14,15 @@ from lynkr.pricing.snapshot import digest_of, mapping_at
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
 
 # Programs on the owner's own machine: nobody bills per token.  Power and hardware are not counted.
-LOCAL_KINDS: Final = frozenset({"ollama", "llamacpp", "lmstudio"})
+LOCAL_KINDS: Final = frozenset(
+    {"ollama", "ollama-native", "ollama-openai", "ollama-anthropic", "llamacpp", "lmstudio"}
+)
 
 _NAMESPACES: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "openai-responses": "openai",
         "azure-openai": "azure",
+        "azure-openai-responses": "azure",
         "azure-anthropic": "azure",
         "gemini": "google",
         "vertex-anthropic": "vertex",
@@ -26,6 +30,8 @@ _NAMESPACES: Final[Mapping[str, str]] = MappingProxyType(
         "grok": "xai",
         "x-ai": "xai",
         "z-ai": "zai",
+        "z.ai": "zai",
+        "lm-studio": "lmstudio",
     }
 )  # other names a kind may go by; a kind that is not here is its own namespace
 _NO_PRICES: Final[Mapping[Target, Price]] = MappingProxyType({})
@@ -61,7 +67,8 @@ class SnapshotPrices:
     A price is looked for in this order, and the first one found counts:
 
     1. *overrides*: the exact target, then ``provider:*`` (all of its models);
-    2. a provider, or its kind, in *free_providers* costs nothing;
+    2. a provider in *free_providers* costs nothing, and so does one whose kind
+       is there and runs on the owner's machine (`LOCAL_KINDS`);
     3. the snapshot, in the namespace of the provider's kind: the exact name,
        then the name without a path that only repeats the namespace
        (``openai/gpt-4o``, ``models/gemini-2.5-pro``), then without a release
@@ -121,11 +128,14 @@ class SnapshotPrices:
             if (price := self._overrides.get(known)) is not None:
                 return price
         kind = self._kinds.get(target.provider, target.provider)
-        if target.provider in self._free or kind in self._free:
+        if target.provider in self._free:
             return FREE
         if kind is None:
             return None
         namespace = _NAMESPACES.get(kind, kind)
+        # Only these: a local provider that is called "openai" makes no other of that kind free.
+        if namespace in self._free & LOCAL_KINDS:
+            return FREE
         prices = self._prices.get(namespace, {})
         return next((prices[name] for name in _names_of(namespace, target.model) if name in prices), None)
 

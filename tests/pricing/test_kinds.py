@@ -4,6 +4,7 @@ import pytest
 
 from lynkr.assembly import build_prices
 from lynkr.pricing import FREE, LOCAL_KINDS, SnapshotPrices, load_snapshot
+from lynkr.pricing.snapshot import mapping_at
 from lynkr.providers import HOSTS
 from lynkr.providers.builtin import ALIASES
 from lynkr.routing.decision import Target
@@ -40,9 +41,9 @@ ON_THE_OWNERS_MACHINE = frozenset(
 
 
 def names_on(namespace: str) -> list[str]:
-    models = SNAPSHOT["models"]
-    assert isinstance(models, dict)
-    return [name for name, entry in models[namespace].items() if "input" in entry]
+    models = mapping_at(SNAPSHOT, "models", "the snapshot")
+    listed = mapping_at(models, namespace, "models")
+    return [name for name in listed if "input" in mapping_at(listed, name, namespace)]
 
 
 def tables(kind: str) -> tuple[SnapshotPrices, ...]:

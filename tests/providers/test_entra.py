@@ -103,7 +103,7 @@ DATED = "?api-version=2024-10-21"
 async def test_an_azure_provider_without_a_key_signs_with_entra_for_the_api_it_calls(kind, address, scope):
     pytest.importorskip("azure.identity")
     provider = builtin("p", kind, base_url=address, transport=HttpxTransport())
-    auth = getattr(provider, "inner", provider).auth
+    auth = provider.auth
     assert isinstance(auth, EntraAuth)
     assert auth.scope == scope
 

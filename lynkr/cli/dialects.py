@@ -63,7 +63,7 @@ def _is_anthropic(body: Mapping[str, Json]) -> bool:
     if any("input_schema" in tool for tool in _tables(body.get("tools"))):
         return True
     return any(
-        block.get("type") in _ANTHROPIC_BLOCKS
+        isinstance(kind := block.get("type"), str) and kind in _ANTHROPIC_BLOCKS
         for message in _tables(body.get("messages"))
         for block in _tables(message.get("content"))
     )

@@ -72,7 +72,8 @@ def without_marker(extras: Extras) -> Extras:
 def _is_marker(marker: Mapping[str, Json]) -> bool:
     if marker.get("type") != "ephemeral":
         return False
-    return len(marker) == 1 or (len(marker) == 2 and marker.get("ttl") in _LIFETIMES)
+    lifetime = marker.get("ttl")
+    return len(marker) == 1 or (len(marker) == 2 and isinstance(lifetime, str) and lifetime in _LIFETIMES)
 
 
 def restore(node: Shape, draft: Draft, extras: Extras, path: str, losses: Losses) -> list[Draft]:

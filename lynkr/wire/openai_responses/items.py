@@ -110,7 +110,7 @@ def text_part(node: Node, path: str, *, assistant: bool) -> Text | None:
     kind = node.get("type")
     if kind == "refusal" and assistant:
         return Text(text_of(node, "refusal", path), as_extras({"type": "refusal", **REFUSAL.leftover(node)}))
-    if kind not in _TEXT_KINDS:
+    if not isinstance(kind, str) or kind not in _TEXT_KINDS:
         return None
     unknown = TEXT.leftover(node)
     for name in ("annotations", "logprobs"):

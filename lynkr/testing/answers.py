@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from attrs import frozen
 
@@ -74,7 +74,7 @@ def turn_of(asked: Asked) -> Turn:
     """The answer to *asked*: a tool call, the gist of a tool's result, JSON by a schema, or an echo."""
     called = _called_tools(asked)
     calls = tuple(
-        (f"{asked.digest[:12]}{number}", name, json.dumps(_example(asked.tools[name]), ensure_ascii=False))
+        (f"{asked.digest[:12]}{number}", name, json.dumps(_arguments(asked.tools[name]), ensure_ascii=False))
         for number, name in enumerate(called)
     )
     if calls:
@@ -118,6 +118,12 @@ def _called_tools(asked: Asked) -> tuple[str, ...]:
 def _gist(text: str) -> str:
     words = text.split()
     return " ".join(words[:24]) + (" ..." if len(words) > 24 else "")
+
+
+def _arguments(schema: _Node) -> dict[str, object]:
+    """Arguments by *schema*: an object, also by a schema of something else."""
+    example = _example(schema)
+    return cast("dict[str, object]", example) if isinstance(example, dict) else {}
 
 
 def _example(schema: _Node) -> _Node:

@@ -150,15 +150,22 @@ class Simulator:
         if path == "/v1/messages/count_tokens":
             # Not scripted: counting belongs to no attempt that a test numbers.
             body.setdefault("max_tokens", 1)
-            checked = anthropic_answer({**body, "stream": False})
+            checked = self._answered("/v1/messages", {**body, "stream": False})
             return checked if checked.status != 200 else json_answer({"input_tokens": count_tokens(body)})
-        answer = _ANSWERS[path](body, context_window=self._context_window, compose=self._compose)
+        answer = self._answered(path, body)
         model = body.get("model")
         name = model if isinstance(model, str) and model in self.scripts else None
         followed = self.default if name is None else self.scripts[name]
         number = self._seen[name]
         self._seen[name] += 1
         return followed.fault(number)(answer)
+
+    def _answered(self, path: str, body: dict[str, Any]) -> Answer:
+        try:
+            return _ANSWERS[path](body, context_window=self._context_window, compose=self._compose)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # Its readers take shapes on trust; what they trip over, a provider refuses.
+            return error_answer(_FORMATS[path], 400, f"the body cannot be read: {error}")
 
 
 _ANSWERS: Final = {

@@ -123,7 +123,7 @@ class _Messages:
         found = self._sort_user_parts(message, path)
         for result in found.results:
             self._append(result, may_answer=True, after_results=True)
-        if not found.said and found.results:
+        if not found.said and found.results and not message.extras.of(OLLAMA_CHAT):
             self._losses.add_extras(message.extras, path, parts.NO_NODE)
             return
         node: Draft = {"role": "user"}

@@ -144,7 +144,7 @@ class _Messages:
         for result in found.results:
             self._append(result, may_answer=True, after_results=True)
         said = [*found.images, *found.said]
-        if not said and found.results:
+        if not said and found.results and not message.extras.of(OPENAI_CHAT):
             self._losses.add_extras(message.extras, path, _NO_NODE)
             return
         node: Draft = {"role": "user", "content": self._content(said, _USER_KINDS)}

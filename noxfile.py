@@ -55,7 +55,8 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "erase")
     # The script, not ``-m pytest``, for the same reason.
     pytest = str(Path(session.bin) / "pytest")
-    session.run("coverage", "run", pytest, "-o", "pythonpath=", "-n", "2", "--dist", "loadfile", *words, env=env)
+    spread = ("-n", "2", "--dist", "loadfile")
+    session.run("coverage", "run", pytest, "-o", "pythonpath=", *spread, *words, env=env)
     session.run("coverage", "combine", silent=True)
     session.run("coverage", "report")
 

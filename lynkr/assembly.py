@@ -1,15 +1,17 @@
 """Settings -> gateway.  The one place that knows every part; each part knows only its own seam."""
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
+from lynkr.capability import profile_at
 from lynkr.errors import ConfigError
 from lynkr.gateway import Gateway
 from lynkr.layers import breaker, fallback, retry
 from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
 from lynkr.providers import Provider, Transport, builtin
 from lynkr.resilience import BreakerConfig, BreakerRegistry, FullJitter, MemoryBreakers
-from lynkr.routing import MemoryPins, PipelineRouter
+from lynkr.routing import MemoryPins, PipelineRouter, Profile, Target
 from lynkr.service import Layer
 from lynkr.settings import ResilienceSettings, Settings
 from lynkr.stores import MemoryResponses
@@ -51,10 +53,20 @@ def _price_list(kind: str) -> str | None:
     return None if kind.endswith("-compatible") else kind.removesuffix("-responses")
 
 
-def build_router(settings: Settings, prices: SnapshotPrices | None = None) -> PipelineRouter:
-    """The router alone: no providers, no I/O beyond the packaged price snapshot."""
+def build_router(
+    settings: Settings, prices: SnapshotPrices | None = None, providers: Sequence[Provider] = ()
+) -> PipelineRouter:
+    """The router alone: no I/O beyond the packaged price snapshot.
+
+    *providers*, if there are any, tell which dialects their targets are reached in.
+    """
     table = build_prices(settings) if prices is None else prices
-    return PipelineRouter(settings.tiers, default=settings.default, profiles=table.profile)
+    named = {provider.name: provider for provider in providers}
+
+    def profile(target: Target) -> Profile:
+        return profile_at(named, target, table.profile(target))
+
+    return PipelineRouter(settings.tiers, default=settings.default, profiles=profile)
 
 
 def build_providers(settings: Settings, transport: Transport, prices: SnapshotPrices) -> tuple[Provider, ...]:
@@ -132,10 +144,11 @@ def build_gateway(settings: Settings, *, transport: Transport | None = None) -> 
         transport = HttpxTransport()
     prices = build_prices(settings)
     breakers = build_breakers(settings.resilience)
+    providers = build_providers(settings, transport, prices)
     return Gateway(
-        router=build_router(settings, prices),
+        router=build_router(settings, prices, providers),
         embedder=settings.embeddings,
-        providers=build_providers(settings, transport, prices),
+        providers=providers,
         transports=(transport,),
         layers=build_layers(settings.resilience, breakers),
         breakers=breakers,

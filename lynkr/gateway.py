@@ -3,13 +3,14 @@
 import math
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from attrs import asdict, evolve
 
+from lynkr.capability import able_plan
 from lynkr.conversation import Conversations
 from lynkr.embeddings import embedding_service, plan_embedding
 from lynkr.errors import (
@@ -24,7 +25,7 @@ from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
 from lynkr.layers import deadline, journal, standard_layers
 from lynkr.model import Extras, Folder, Json, Request, Response, WireFormat
 from lynkr.pricing import PriceTable
-from lynkr.providers.base import Provider, TokenCounter, Transport
+from lynkr.providers.base import Provider, TokenCounter, Transport, formats_of
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
 from lynkr.resilience import BreakerRegistry, MemoryBreakers, shut
 from lynkr.routing import (
@@ -260,9 +261,9 @@ class Gateway:
     def _plan(self, request: Request, session: str | None, context: RequestContext = NO_CONTEXT) -> Plan:
         named = self._named_target(request.model)
         if named is not None:
-            return Plan((named,))
+            return able_plan(Plan((named,)), request, self._providers)
         decision = self._router.route(request, self._snapshot(session, context))
-        return Plan(decision.targets, decision)
+        return able_plan(Plan(decision.targets, decision), request, self._providers)
 
     def _named_target(self, model: str) -> Target | None:
         """The target a client names itself, by alias or as `provider:model` of a provider we have."""
@@ -399,10 +400,7 @@ class Gateway:
 
     def _speaks_responses(self, target: Target) -> bool:
         provider = self._providers.get(target.provider)
-        if provider is None:
-            return False
-        spoken: Collection[WireFormat] = getattr(provider, "spoken", ())  # `DialectProvider` has several
-        return WireFormat.OPENAI_RESPONSES in (provider.codec.format, *spoken)
+        return provider is not None and WireFormat.OPENAI_RESPONSES in formats_of(provider, target.model)
 
     async def answer(self, exchange: WireExchange, /) -> WireReply:
         """Send what `begin` decided.  Never raises `LynkrError`.

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from attrs import field, frozen
 
+from lynkr.model import WireFormat
 from lynkr.routing.decision import Profile
 from lynkr.service import Call, Reply
 from lynkr.wire.base import Codec
@@ -168,6 +169,22 @@ class Provider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Polyglot(Protocol):
+    """What a provider may offer besides: more dialects than its `codec`'s."""
+
+    def formats(self, model: str, /) -> frozenset[WireFormat]:
+        """The dialects in which a client's own bytes surely reach *model*."""
+        ...
+
+
+def formats_of(provider: Provider, model: str) -> frozenset[WireFormat]:
+    """The dialects a request reaches *model* in untranslated."""
+    if isinstance(provider, Polyglot):
+        return provider.formats(model)
+    return frozenset((provider.codec.format,))
 
 
 @runtime_checkable

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from lynkr.model import WireFormat
-from lynkr.providers.base import Embedder, Provider, TokenCounter
+from lynkr.providers.base import Embedder, Provider, TokenCounter, formats_of
 from lynkr.routing.decision import Profile
+from lynkr.routing.media import media_in
 from lynkr.service import Call, Reply
 from lynkr.wire.base import Codec
 
@@ -35,6 +36,10 @@ class DialectProvider:
     def profile(self, model: str, /) -> Profile:
         return self.default.profile(model)
 
+    def formats(self, model: str, /) -> frozenset[WireFormat]:
+        """See `lynkr.providers.base.Polyglot`."""
+        return frozenset((*self.spoken, *formats_of(self.default, model)))
+
     async def send(self, call: Call, /) -> Reply:
         return await self._for(call).send(call)
 
@@ -58,4 +63,8 @@ class DialectProvider:
 
     def _for(self, call: Call) -> Provider:
         raw = call.raw
-        return self.default if raw is None else self.spoken.get(raw.format, self.default)
+        if raw is not None:
+            return self.spoken.get(raw.format, self.default)
+        # Nobody's bytes, but parts of it may be able to go in one dialect only.
+        owners = (media.format for media in media_in(call.request))
+        return next((self.spoken[owner] for owner in owners if owner in self.spoken), self.default)

@@ -143,7 +143,11 @@ def filled(profiles: Callable[[Target], Profile] | None, default: Profile) -> Ca
         return profiles
 
     def profile_of(target: Target) -> Profile:
-        known = {name: value for name, value in asdict(profiles(target)).items() if value is not None}
-        return Profile(**{**asdict(default), **known})
+        known = {
+            name: value
+            for name, value in asdict(profiles(target), recurse=False).items()
+            if value is not None
+        }
+        return Profile(**{**asdict(default, recurse=False), **known})
 
     return profile_of

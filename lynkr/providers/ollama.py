@@ -123,6 +123,11 @@ class OllamaProvider:
     def profile(self, model: str, /) -> Profile:
         return self.by_format[_NATIVE].profile(model)
 
+    def formats(self, model: str, /) -> frozenset[WireFormat]:
+        """See `lynkr.providers.base.Polyglot`; what only some versions speak is left out."""
+        del model
+        return frozenset((_NATIVE, _CHAT))
+
     async def send(self, call: Call, /) -> Reply:
         """See `lynkr.providers.base.Provider.send`."""
         return await (await self._for(call)).send(call)

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from lynkr.routing.classifier import Classifier, LinearClassifier, Success, classified, load_classifier
     from lynkr.routing.economics import SwitchCost, expected_microusd, switch_cost
     from lynkr.routing.features import Features, Traffic, features_of
+    from lynkr.routing.media import Media, MediaKind, media_in
     from lynkr.routing.pins import MemoryPins, PinStore
     from lynkr.routing.policy import at_least, at_most, default_policy, first_match, fixed, weighted
     from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy, TierRouter
     from lynkr.routing.reading import AskKind, Reading
     from lynkr.routing.router import PipelineRouter
     from lynkr.routing.rules import (
+        carries_media,
         default_rules,
         fits_context,
         prefers_available,
@@ -63,7 +65,9 @@ _HOMES: Final = {
     "protocols": ("Scorer", "TargetRule", "TierPolicy", "TierRouter"),
     "reading": ("AskKind", "Reading"),
     "router": ("PipelineRouter",),
+    "media": ("Media", "MediaKind", "media_in"),
     "rules": (
+        "carries_media",
         "default_rules",
         "fits_context",
         "prefers_available",
@@ -88,6 +92,8 @@ __all__ = [
     "Features",
     "Keep",
     "LinearClassifier",
+    "Media",
+    "MediaKind",
     "MemoryPins",
     "Pin",
     "PinStore",
@@ -117,6 +123,7 @@ __all__ = [
     "Verdict",
     "at_least",
     "at_most",
+    "carries_media",
     "classified",
     "context_of",
     "default_policy",
@@ -128,6 +135,7 @@ __all__ = [
     "fits_context",
     "fixed",
     "load_classifier",
+    "media_in",
     "pin_after",
     "prefers_available",
     "requires_structured_output",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
-from lynkr.model import Json
+from lynkr.model import Json, WireFormat
 from lynkr.routing.context import NO_CONTEXT, RequestContext
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Profile:
 
     *context_window* and *max_output* are in tokens.  *cache* is how prompts
     are cached: ``explicit`` (at the client's marks), ``automatic``, ``local`` or ``none``.
+    *formats* are the dialects a request may reach it in untranslated; *audio* and
+    *documents* say whether it takes them there.
     """
 
     tools: bool | None = None
@@ -60,6 +62,9 @@ class Profile:
     max_output: int | None = None
     parallel_tools: bool | None = None
     cache: str | None = None
+    audio: bool | None = None
+    documents: bool | None = None
+    formats: frozenset[WireFormat] | None = None
 
 
 UNKNOWN_PROFILE = Profile()

@@ -42,6 +42,7 @@ from lynkr.routing.harness import (
     TITLE_FIELDS,
     WRITE_TOOLS,
 )
+from lynkr.routing.media import Media, MediaKind, distinct, media_answered, media_asked, media_of
 from lynkr.routing.reading import NOTHING, AskKind, Reading, read
 
 WINDOW: Final = 5
@@ -88,6 +89,8 @@ class Features:
     *loop_open* says that the answer continues a tool loop: the last message holds
     tool results, or calls that wait for them.  *request_class* and *agent_type* are
     the client's own statement, None where it made none.
+
+    *media* are the kinds of parts that go in their own dialect or not at all.
     """
 
     ask: str = field(default="", repr=False)
@@ -112,6 +115,7 @@ class Features:
     loop_open: bool = False
     request_class: RequestClass | None = None
     agent_type: str | None = None
+    media: tuple[Media, ...] = ()
 
     @property
     def has_tools(self) -> bool:
@@ -120,6 +124,15 @@ class Features:
     @property
     def needs_vision(self) -> bool:
         return self.images > 0
+
+    @property
+    def has_audio(self) -> bool:
+        """Audio is sent, referred to, or wanted as the answer."""
+        return any(media.kind is MediaKind.AUDIO for media in self.media)
+
+    @property
+    def has_document(self) -> bool:
+        return any(media.kind is MediaKind.DOCUMENT for media in self.media)
 
     @property
     def is_side_traffic(self) -> bool:
@@ -185,6 +198,7 @@ class _Size:
     images: int
     tool_results: int
     has_tool_parts: bool
+    media: tuple[Media, ...]
 
 
 def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Features:
@@ -227,6 +241,7 @@ def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Featu
         loop_open=ends_with is not None,
         request_class=context.request_class,
         agent_type=context.agent_type,
+        media=size.media,
     )
 
 
@@ -241,7 +256,10 @@ def _bytes_in(text: str) -> int:
 def _size_of(request: Request) -> _Size:
     size = images = results = 0
     has_tool_parts = False
+    media = [media_asked(request)] if request.extras.fields else []
     for message in request.messages:
+        if message.extras.fields:
+            media.append(media_answered(message))
         for part in message.parts:
             if isinstance(part, Text):
                 size += _bytes_in(part.text)
@@ -255,6 +273,7 @@ def _size_of(request: Request) -> _Size:
                         images += 1
                     else:
                         size += _foreign_bytes(inner)
+                        media.append(media_of(inner))
             elif isinstance(part, ToolCall):
                 has_tool_parts = True
                 size += _bytes_in(part.arguments) + len(part.name)
@@ -264,12 +283,13 @@ def _size_of(request: Request) -> _Size:
                 size += _bytes_in(part.text)
             else:
                 size += _foreign_bytes(part)
+                media.append(media_of(part))
     for tool in request.tools:
         size += len(tool.name)
         if isinstance(tool, ToolSpec):
             # A mapping's repr is as long as its JSON, give or take the spelling of true and null.
             size += len(tool.description or "") + len(repr(tool.input_schema))
-    return _Size(size, images, results, has_tool_parts)
+    return _Size(size, images, results, has_tool_parts, distinct(media) if media else ())
 
 
 def _foreign_bytes(part: Foreign) -> int:

@@ -15,7 +15,7 @@ from lynkr.routing.exploration import candidates_of, check_share, draw
 from lynkr.routing.features import Features, Traffic, features_of
 from lynkr.routing.policy import default_policy
 from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy
-from lynkr.routing.rules import CAPABILITY_CODES, default_rules
+from lynkr.routing.rules import CAPABILITY_CODES, LACKS_MEDIA, default_rules
 from lynkr.routing.scorers import default_scorers
 from lynkr.routing.stickiness import RISK_CODES, Proposal, SessionRule, Verdict, keep_of, session_rules
 from lynkr.routing.tiers import Rung, TierMap
@@ -26,6 +26,7 @@ _NEEDS: Final[Mapping[str, str]] = MappingProxyType(
         "lacks_tools": "tools",
         "lacks_structured_output": "structured output",
         "context_too_small": "a larger context window",
+        **{code: str(kind) for kind, code in LACKS_MEDIA.items()},
     }
 )
 
@@ -239,6 +240,9 @@ def _nothing_left(trace: Sequence[Step]) -> RoutingError:
     details = "; ".join(f"{target}: {code}" for target, code in excluded.items())
     if last.code in CAPABILITY_CODES:
         needs = " and ".join(_NEEDS[code] for code in lacks)
+        media = last.data.get("media")
+        if isinstance(media, Sequence) and not isinstance(media, str):
+            needs = " and ".join(map(str, media))
         return CapabilityError(f"no configured target can serve this request: it needs {needs} ({details})")
     return RoutingError(
         f"rule {last.name!r} left no target: {last.reason}" + (f" ({details})" if details else "")

@@ -15,15 +15,17 @@ A rule of one's own is a function:
 (Target(provider='ollama', model='qwen3'),)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from attrs import field, frozen
 
+from lynkr.model import Json
 from lynkr.routing.constraints import meets_deadline, obeys_policy, within_budget
 from lynkr.routing.decision import Profile, Snapshot, Step, Target
 from lynkr.routing.features import Features
+from lynkr.routing.media import MediaKind, lacking
 from lynkr.routing.protocols import TargetRule
 
 Profiles: TypeAlias = Callable[[Target], Profile]
@@ -33,7 +35,16 @@ LACKS_VISION: Final = "lacks_vision"
 LACKS_TOOLS: Final = "lacks_tools"
 LACKS_STRUCTURED_OUTPUT: Final = "lacks_structured_output"
 CONTEXT_TOO_SMALL: Final = "context_too_small"
-CAPABILITY_CODES: Final = frozenset((LACKS_VISION, LACKS_TOOLS, LACKS_STRUCTURED_OUTPUT, CONTEXT_TOO_SMALL))
+LACKS_MEDIA: Final[Mapping[MediaKind, str]] = MappingProxyType(
+    {
+        MediaKind.AUDIO: "lacks_audio",
+        MediaKind.DOCUMENT: "lacks_documents",
+        MediaKind.VIDEO: "lacks_video",
+    }
+)
+CAPABILITY_CODES: Final = frozenset(
+    (LACKS_VISION, LACKS_TOOLS, LACKS_STRUCTURED_OUTPUT, CONTEXT_TOO_SMALL, *LACKS_MEDIA.values())
+)
 
 _Ladder: TypeAlias = tuple[Target, ...]
 
@@ -56,7 +67,10 @@ class _Requires:
 
 
 _NOT_NEEDED: Final = MappingProxyType(
-    {name: Step(name, "not needed", code="not_needed") for name in ("vision", "tools", "structured_output")}
+    {
+        name: Step(name, "not needed", code="not_needed")
+        for name in ("vision", "tools", "structured_output", "media")
+    }
 )
 
 
@@ -86,6 +100,35 @@ def requires_structured_output(profiles: Profiles) -> TargetRule:
         LACKS_STRUCTURED_OUTPUT,
         profiles,
     )
+
+
+@frozen
+class _CarriesMedia:
+    profiles: Profiles = field(repr=False)
+
+    def __call__(self, targets: _Ladder, features: Features, _snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
+        media = features.media
+        if not media:
+            return targets, _NOT_NEEDED["media"]
+        kept: list[Target] = []
+        excluded: dict[str, str] = {}
+        for target in targets:
+            lacked = lacking(self.profiles(target), media)
+            if lacked is None:
+                kept.append(target)
+            else:
+                excluded[str(target)] = LACKS_MEDIA[lacked.kind]
+        names: list[Json] = [str(one) for one in media]
+        if not excluded:
+            return targets, Step("media", "all can", code="all_can", data={"media": names})
+        code = next(iter(excluded.values()))
+        data: dict[str, Json] = {"excluded": excluded, "media": names}
+        return tuple(kept), Step("media", f"excluded {', '.join(excluded)}", code=code, data=data)
+
+
+def carries_media(profiles: Profiles) -> TargetRule:
+    """Audio, documents and video go to targets of the dialect they came in (`lynkr.routing.media`)."""
+    return _CarriesMedia(profiles)
 
 
 @frozen
@@ -144,6 +187,7 @@ def default_rules(profiles: Profiles) -> tuple[TargetRule, ...]:
         requires_vision(profiles),
         requires_tools(profiles),
         requires_structured_output(profiles),
+        carries_media(profiles),
         fits_context(profiles),
         within_budget,
         prefers_available,

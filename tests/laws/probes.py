@@ -523,7 +523,7 @@ ANSWERS: Mapping[WireFormat, dict[str, Any]] = {
         "tools": [],
         "usage": {
             "input_tokens": 9,
-            "input_tokens_details": {"cached_tokens": 3},
+            "input_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 0},
             "output_tokens": 7,
             "output_tokens_details": {"reasoning_tokens": 2},
             "total_tokens": 16,

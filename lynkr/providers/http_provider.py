@@ -64,6 +64,8 @@ _OF_DIALECT: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
     }
 )
 _BETA: Final = "anthropic-beta"
+# The client's headers that switch fields of its body on: each goes with them or falls with them.
+_PAIRED: Final = ("anthropic-beta", "openai-beta")
 _REQUEST_IDS: Final = ("x-amzn-requestid", "request-id", "x-request-id")
 # Response headers that mean something to the client beyond this hop.
 _PASSED_ON: Final = (
@@ -242,8 +244,19 @@ class HTTPProvider:
         encoded = self.codec.encode_request(evolve(call.request, model=model))
         headers = self._headers(call, encoded.headers)
         body = dump(rules.apply(encoded.body, model, _moved_betas(headers, rules)))
-        losses = (*encoded.losses, *rules.losses(encoded.body, model))
+        losses = (*encoded.losses, *rules.losses(encoded.body, model), *self._fallen_headers(call))
         return _Outgoing(body, headers, passes=False, losses=losses)
+
+    def _fallen_headers(self, call: Call) -> tuple[Loss, ...]:
+        """The client's headers that fall with the fields of the body they belong to."""
+        if self._own_dialect(call) is not None:
+            return ()
+        prefixes = _OF_DIALECT.get(self.codec.format, ())
+        return tuple(
+            Loss(f"headers.{name}", f"{value!r} is of the client's dialect, not {self.codec.format}")
+            for name in _PAIRED
+            if (value := call.headers.get(name)) and not name.startswith(prefixes)
+        )
 
     def _own_dialect(self, call: Call) -> JsonBody | None:
         """The client's body, if it is in this provider's dialect."""

@@ -348,3 +348,31 @@ async def test_a_record_says_that_an_untouched_answer_could_not_be_read_to_its_e
     (loss,) = record.losses
     assert loss.path == "usage"
     assert "could not be read" in loss.reason
+
+
+BETA = {
+    "anthropic-beta": "context-management-2025-06-27,files-api-2025-04-14",
+    "anthropic-version": "2023-06-01",
+}
+
+
+async def test_a_beta_header_falls_with_its_fields_and_the_record_names_it() -> None:
+    async with house() as built:
+        sent = body(EASY, "chat:gpt-x", context_management={"edits": []})
+        await body_of(await built.gateway.relay(MESSAGES, sent, BETA))
+        (seen,) = built.simulator.requests
+        assert "anthropic-beta" not in seen.headers
+        losses = {loss.path: loss.reason for loss in built.record.losses}
+    assert BETA["anthropic-beta"] in losses["headers.anthropic-beta"]
+    assert any("context_management" in path for path in losses)
+    assert "headers.anthropic-version" not in losses
+
+
+async def test_a_beta_header_stays_with_its_fields_in_its_own_dialect() -> None:
+    async with house() as built:
+        sent = body(EASY, "messages:claude-x", context_management={"edits": []})
+        await body_of(await built.gateway.relay(MESSAGES, sent, BETA))
+        (seen,) = built.simulator.requests
+        assert seen.headers["anthropic-beta"] == BETA["anthropic-beta"]
+        assert seen.json["context_management"] == {"edits": []}
+        assert built.record.losses == ()

@@ -8,6 +8,7 @@ from lynkr.capability import profile_at
 from lynkr.errors import ConfigError
 from lynkr.gateway import Gateway
 from lynkr.layers import breaker, fallback, retry
+from lynkr.listing import ServedModel
 from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
 from lynkr.providers import Provider, Transport, builtin
 from lynkr.resilience import BreakerConfig, BreakerRegistry, FullJitter, MemoryBreakers
@@ -164,6 +165,19 @@ def build_gateway(settings: Settings, *, transport: Transport | None = None) -> 
     )
 
 
-def served_models(settings: Settings) -> tuple[str, ...]:
-    """The names a client may ask for: the routed ones, the aliases, each target."""
-    return (*_ROUTED_NAMES, *settings.aliases, *map(str, settings.targets()))
+def served_models(settings: Settings, prices: SnapshotPrices | None = None) -> tuple[ServedModel, ...]:
+    """What a client may ask for, with its limits: the routed names, the aliases, each target."""
+    table = build_prices(settings) if prices is None else prices
+    profiles = {target: table.profile(target) for target in settings.targets()}
+    # The default target serves only where no tier is set.
+    tiered = {target for targets in settings.tiers.values() for target in targets}
+    of_routed = [
+        profile
+        for target, profile in profiles.items()
+        if (target in tiered if tiered else target == settings.default)
+    ]
+    return (
+        *(ServedModel.of(name, of_routed) for name in _ROUTED_NAMES),
+        *(ServedModel.of(name, [table.profile(target)]) for name, target in settings.aliases.items()),
+        *(ServedModel.of(str(target), [profile]) for target, profile in profiles.items()),
+    )

@@ -14,6 +14,7 @@ from lynkr.cli.dialects import codec_of
 from lynkr.errors import ClientWireError, GatewayClosed, LynkrError
 from lynkr.exchange import WireExchange
 from lynkr.gateway import Gateway
+from lynkr.listing import ServedModel, model_list, one_model
 from lynkr.model import WireFormat
 from lynkr.providers import AiohttpTransport
 from lynkr.relay import WireReply
@@ -40,9 +41,9 @@ from lynkr_server.http import (
     read_headers,
     send_whole,
 )
-from lynkr_server.models import model_list
 
 _LOG: Final = logging.getLogger("lynkr.server")
+_MODEL: Final = "/v1/models/"  # and an id, which may have slashes of its own
 LAST_WORDS: Final = 2.0
 """Seconds a client has, once the grace of a shutdown is over, to take the error that ends its answer."""
 
@@ -72,7 +73,7 @@ class App:
     """
 
     def __init__(
-        self, factory: Callable[[], Gateway], settings: ServerSettings, *, models: Sequence[str] = ()
+        self, factory: Callable[[], Gateway], settings: ServerSettings, *, models: Sequence[ServedModel] = ()
     ) -> None:
         self._factory = factory
         self._settings = settings
@@ -91,6 +92,7 @@ class App:
             "/v1/route": {"POST": self._bounded(self._route)},
             "/v1/embeddings": {"POST": self._bounded(self._embed)},
             "/v1/models": {"GET": self._list_models},
+            _MODEL: {"GET": self._one_model},
             "/health/live": {"GET": self._live},
             "/health/ready": {"GET": self._ready},
             "/": {"GET": self._live},
@@ -146,7 +148,7 @@ class App:
             await self._refuse(error, self._codec_for(path, headers), send)
 
     def _handler(self, path: str, method: str) -> Handler:
-        methods = self._routes.get(path)
+        methods = self._routes.get(_MODEL if path.startswith(_MODEL) else path)
         if methods is None:
             raise ClientWireError(f"there is nothing at {path}", status=404)
         # HEAD is GET without the body, which the server leaves out (RFC 9110, 9.3.2).
@@ -307,7 +309,14 @@ class App:
             await incoming.reply(200, decision_json(plan.decision))
 
     async def _list_models(self, incoming: Incoming) -> None:
-        await incoming.reply(200, model_list(self._models, anthropic="anthropic-version" in incoming.headers))
+        anthropic, query = "anthropic-version" in incoming.headers, incoming.scope.get("query_string", b"")
+        listed = model_list(self._models, anthropic=anthropic, query=query.decode("ascii", "replace"))
+        await incoming.reply(200, listed)
+
+    async def _one_model(self, incoming: Incoming) -> None:
+        name = incoming.scope["path"].removeprefix(_MODEL)
+        shown = one_model(self._models, name, anthropic="anthropic-version" in incoming.headers)
+        await incoming.reply(200, shown)
 
     async def _live(self, incoming: Incoming) -> None:
         await incoming.reply(200, {"status": "alive", "service": "lynkr"})

@@ -114,6 +114,54 @@ def test_models_are_listed_in_anthropics_shape_for_its_clients(shared: House) ->
     assert all(entry["display_name"] and entry["created_at"] for entry in listed["data"])
 
 
+CLAUDE = {"anthropic-version": "2023-06-01"}
+
+
+def test_limits_are_those_of_the_models(shared: House) -> None:
+    theirs = {e["id"]: e for e in shared.client.get("/v1/models", headers=CLAUDE).json()["data"]}
+    opus = theirs["messages:claude-opus-4-5"]
+    assert (opus["max_input_tokens"], opus["max_tokens"], opus["lifecycle"]) == (200_000, 64_000, "active")
+    ours = {e["id"]: e for e in shared.client.get("/v1/models").json()["data"]}
+    assert ours["messages:claude-opus-4-5"]["context_length"] == 200_000
+    assert ours["messages:claude-opus-4-5"]["top_provider"] == {"max_completion_tokens": 64_000}
+    # The largest of the routed targets: the router sends there what fits nowhere else.
+    windows = [e["max_input_tokens"] for name, e in theirs.items() if ":" in name and e["max_input_tokens"]]
+    assert theirs["claude-lynkr-auto"]["max_input_tokens"] == max(windows)
+
+
+def test_pages_of_the_list_put_together_are_the_list(shared: House) -> None:
+    def page(**query: str) -> Any:
+        return shared.client.get("/v1/models", params={"limit": "2", **query}, headers=CLAUDE).json()
+
+    whole = [e["id"] for e in shared.client.get("/v1/models", headers=CLAUDE).json()["data"]]
+    got = page()
+    ids = [e["id"] for e in got["data"]]
+    while got["has_more"]:
+        got = page(after_id=got["last_id"])
+        ids += [e["id"] for e in got["data"]]
+    assert ids == whole
+    before = page(before_id=whole[3])
+    assert ([e["id"] for e in before["data"]], before["has_more"]) == (whole[1:3], True)
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=many", "after_id=nobody", "before_id=x"])
+def test_a_page_that_cannot_be_is_refused_by_its_parameter(shared: House, query: str) -> None:
+    answer = shared.client.get(f"/v1/models?{query}", headers=CLAUDE)
+    assert answer.status_code == 400
+    assert query.partition("=")[0] in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("headers", [{}, CLAUDE], ids=["openai", "anthropic"])
+def test_one_model_is_told_as_in_the_list(shared: House, headers: dict[str, str]) -> None:
+    for entry in shared.client.get("/v1/models", headers=headers).json()["data"]:
+        assert shared.client.get(f"/v1/models/{entry['id']}", headers=headers).json() == entry
+    for name in ("nobody:m", "a/b", "chat:gpt-4.1-nano/x"):
+        missing = shared.client.get(f"/v1/models/{name}", headers=headers)
+        assert missing.status_code == 404
+        assert name in missing.json()["error"]["message"]
+        kind_of(MESSAGES if headers else CHAT, missing)
+
+
 @pytest.mark.parametrize("path", ["/", "/api/hello", "/health/live", "/health/ready"])
 def test_probes_are_answered(shared: House, path: str) -> None:
     whole, head = shared.client.get(path), shared.client.head(path)

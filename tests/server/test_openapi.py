@@ -38,12 +38,12 @@ def test_every_route_is_described_and_every_description_is_of_a_route() -> None:
         raise AssertionError
 
     routes = App(never, ServerSettings())._routes
+    # A route that ends in a slash takes an id behind it.
     told = {
-        path: {method.upper() for method in item if method in METHODS}
+        path.partition("{")[0]: {method.upper() for method in item if method in METHODS}
         for path, item in DESCRIPTION["paths"].items()
     }
-    # A path with a slash behind it is another spelling, not another route.
-    assert told == {path.rstrip("/") or "/": set(methods) for path, methods in routes.items()}
+    assert told == {path: set(methods) for path, methods in routes.items()}
 
 
 def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:

@@ -5,6 +5,7 @@ Shapes follow the request and response types of the official SDKs, anthropic
 nodes that may hold them, as next year's API will.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -46,7 +47,8 @@ def _pick(
 ) -> SearchStrategy[dict[str, Json]]:
     if format not in table:
         raise ValueError(f"no bodies are written down for {format.value}")
-    return table[format]()
+    # A copy, because tests damage what they draw, and constants among the values are drawn again.
+    return table[format]().map(copy.deepcopy)
 
 
 def _sprinkled(draw: DrawFn, node: _Body) -> _Body:

@@ -76,7 +76,6 @@ def typing(session: nox.Session) -> None:
     _install(session, "dev")
     session.run("mypy")
     session.run("pyright")
-    session.run("pyright", "--verifytypes", "lynkr", "--ignoreexternal")
 
 
 @nox.session

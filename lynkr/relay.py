@@ -11,7 +11,7 @@ from attrs import define, field
 
 from lynkr.errors import LynkrError, UpstreamWireError
 from lynkr.exchange import Exchange, WireExchange, stamp
-from lynkr.model import Event
+from lynkr.model import Event, Finish
 from lynkr.service import ByteStream, EventStream, Reply
 from lynkr.telemetry.record import Ending
 from lynkr.wire.sse import MAX_FRAME_BYTES
@@ -101,6 +101,7 @@ class PassedBytes:
     _gate: FrameGate = field(factory=FrameGate)
     _drained: bool = False
     _over: bool = False
+    _told: bool = False  # the final event was handed on: a client that leaves now has its answer
 
     def __aiter__(self) -> Self:
         return self
@@ -114,6 +115,7 @@ class PassedBytes:
                 break
             try:
                 data = self._gate.feed(await self._source.__anext__())
+                self._told = self._reply.tally.complete
             except StopAsyncIteration:
                 self._drained = True
                 data = self._gate.rest()
@@ -129,7 +131,7 @@ class PassedBytes:
     async def aclose(self) -> None:
         self._over = True
         await self._reply.aclose()
-        self._exchange.finish(Ending.CANCELLED, self._reply.status)
+        self._exchange.finish(Ending.OK if self._told else Ending.CANCELLED, self._reply.status)
 
 
 @define
@@ -142,6 +144,7 @@ class EncodedEvents:
     _clock: Callable[[], float]
     _over: bool = False
     _drained: bool = False
+    _told: bool = False  # the final event was handed on: a client that leaves now has its answer
 
     def __aiter__(self) -> Self:
         return self
@@ -157,6 +160,7 @@ class EncodedEvents:
             try:
                 event = stamp(await self._source.__anext__(), self._clock(), self._exchange.answer_id)
                 data = encoder.encode(event)
+                self._told = isinstance(event, Finish)
             except StopAsyncIteration:
                 self._drained = True
                 data = encoder.close()
@@ -170,7 +174,7 @@ class EncodedEvents:
     async def aclose(self) -> None:
         self._over = True
         await self._reply.aclose()
-        self._exchange.finish(Ending.CANCELLED, self._reply.status)
+        self._exchange.finish(Ending.OK if self._told else Ending.CANCELLED, self._reply.status)
 
 
 async def _break_off(exchange: WireExchange, reply: Reply, error: LynkrError) -> bytes:

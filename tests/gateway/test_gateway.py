@@ -376,3 +376,16 @@ async def test_a_beta_header_stays_with_its_fields_in_its_own_dialect() -> None:
         assert seen.headers["anthropic-beta"] == BETA["anthropic-beta"]
         assert seen.json["context_management"] == {"edits": []}
         assert built.record.losses == ()
+
+
+@pytest.mark.parametrize("model", ["messages:m", "chat:m"])
+async def test_a_client_that_leaves_at_the_final_event_has_its_answer(model: str) -> None:
+    """Codex hangs up as soon as it has read the last event, before the connection's end."""
+    async with house() as built:
+        reply = await built.gateway.relay(MESSAGES, body(EASY, model, stream=True), {})
+        assert reply.chunks is not None
+        async for chunk in reply.chunks:
+            if b"message_stop" in chunk:
+                break
+        await reply.aclose()
+        assert built.record.ending is Ending.OK

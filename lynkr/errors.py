@@ -9,7 +9,8 @@
     │ │ └ UnknownResponseError     the answer a request goes on from is not known
     │ └ UpstreamWireError          502, retryable
     ├ RoutingError                 503, no target can serve the request
-    │ └ CapabilityError            400, every configured target lacks what the request needs
+    │ ├ CapabilityError            400, every configured target lacks what the request needs
+    │ └ TargetNotAllowed           403, what may serve it is banned for its sender, or costs too much
     ├ UpstreamError                502
     │ ├ UpstreamRefused            4xx: credentials, unknown model, or the caller's own fault
     │ ├ UpstreamBusy               429, 503, 529; retry_after in seconds
@@ -110,6 +111,13 @@ class CapabilityError(RoutingError):
     """Every configured target lacks something the request needs; nothing was sent."""
 
     status_hint = 400
+    kind = "invalid_request"
+
+
+class TargetNotAllowed(RoutingError):
+    """What could serve this request is banned for its sender, or dearer than a request of theirs may be."""
+
+    status_hint = 403
     kind = "invalid_request"
 
 

@@ -24,7 +24,8 @@ from lynkr.model import (
     WireFormat,
 )
 from lynkr.pricing import Cost, PriceTable, cost_of
-from lynkr.routing.decision import Decision, Target, Tier
+from lynkr.routing.context import NO_CONTEXT, RequestContext
+from lynkr.routing.decision import Decision, Snapshot, Target, Tier
 from lynkr.service import Journal, RawBody, Reply
 from lynkr.stores import StoredResponse
 from lynkr.telemetry.record import AttemptRecord, Ending, Record
@@ -34,14 +35,18 @@ from lynkr.wire.json_body import dump
 
 @frozen
 class Plan:
-    """Where a request is to go.  *decision* is None when the client named the target itself."""
+    """Where a request is to go, and the *snapshot* it was decided in.
+
+    *decision* and *snapshot* are None when the client named the target itself.
+    """
 
     targets: tuple[Target, ...]
     decision: Decision | None = None
+    snapshot: Snapshot | None = None
 
     def only(self, targets: tuple[Target, ...]) -> "Plan":
         """The plan for some of its targets."""
-        return Plan(targets, self.decision)
+        return evolve(self, targets=targets)
 
     def tier_of(self, target: Target) -> Tier | None:
         """The tier *target* was taken from."""
@@ -84,6 +89,7 @@ class Exchange:
     request: Request | None = None
     plan: Plan | None = None
     session: str | None = None
+    context: RequestContext = NO_CONTEXT
     reply: Reply | None = None
     journal: Journal = field(factory=Journal)
     first_event_seconds: float | None = None

@@ -10,7 +10,6 @@ from typing import Final, Self
 
 from attrs import asdict, evolve
 
-from lynkr.capability import able_plan
 from lynkr.conversation import Conversations
 from lynkr.embeddings import embedding_service, plan_embedding
 from lynkr.errors import (
@@ -24,26 +23,25 @@ from lynkr.errors import (
 from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
 from lynkr.layers import deadline, journal, standard_layers
 from lynkr.model import Extras, Folder, Json, Request, Response, WireFormat
+from lynkr.planner import Planner
 from lynkr.pricing import PriceTable
 from lynkr.providers.base import Provider, TokenCounter, Transport, formats_of
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
-from lynkr.resilience import BreakerRegistry, MemoryBreakers, shut
+from lynkr.resilience import BreakerRegistry, MemoryBreakers
 from lynkr.routing import (
     Constraints,
     Decision,
     PinStore,
     Rates,
     RequestContext,
-    Snapshot,
+    SessionKey,
     Target,
     TierRouter,
     context_of,
     features_of,
-    pin_after,
 )
 from lynkr.routing.context import NO_CONTEXT
 from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
-from lynkr.routing.latency import Latencies
 from lynkr.service import Call, EventStream, Layer, RawBody, Reply, stack
 from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
@@ -139,7 +137,6 @@ class Gateway:
         monotonic: Callable[[], float] = time.monotonic,
         ids: Callable[[], str] | None = None,
     ) -> None:
-        self._router = router
         self._providers = {provider.name: provider for provider in providers}
         self._breakers = breakers if breakers is not None else MemoryBreakers()
         self._recorder = recorder = Recorder(store) if recorder is None and store is not None else recorder
@@ -150,11 +147,16 @@ class Gateway:
         self._total_timeout = total_timeout
         self._ids = RequestIds() if ids is None else ids
         self._closed = False
-        self._pins = pins
-        self._rates = rates
-        self._constraints = constraints
-        self._latencies = Latencies()
-        self._seeds = random.Random()  # noqa: S311  # reason: seeds of exploration are recorded, not secret
+        self._planner = Planner(
+            router,
+            providers=self._providers,
+            aliases=self._aliases,
+            breakers=self._breakers,
+            pins=pins,
+            rates=rates,
+            constraints=constraints,
+            clock=clock,
+        )
         self._ledger = Ledger(
             write=_discard if recorder is None else recorder.record,
             clock=clock,
@@ -194,8 +196,7 @@ class Gateway:
         if self._recorder is not None:
             await self._recorder.aclose()
             self._recorder.store.close()
-        if self._pins is not None:
-            self._pins.close()
+        self._planner.close()
 
     @property
     def breakers(self) -> BreakerRegistry:
@@ -212,87 +213,59 @@ class Gateway:
 
     # ------------------------------------------------------------------ deciding
 
-    def decide(self, request: Request, /, *, session: str | None = None) -> Decision:
+    def decide(
+        self, request: Request, /, *, session: str | None = None, tenant: str | None = None
+    ) -> Decision:
         """Where *request* would go now, and why.  Sends nothing.
 
         Raises:
             RoutingError: no target can serve it.
         """
-        return self._router.route(request, self._snapshot(session))
+        return self._planner.decide(request, *_asker(session, tenant))
 
-    def route(self, format: WireFormat, body: bytes, headers: Mapping[str, str], /) -> WireExchange:
+    def route(
+        self, format: WireFormat, body: bytes, headers: Mapping[str, str], /, *, tenant: str | None = None
+    ) -> WireExchange:
         """The very decision a wire request would get now.  Sends, pins and records nothing.
 
         What is wrong with the request stands in `WireExchange.error`.
         """
-        return self.begin(format, body, headers, counting=True)
-
-    def _snapshot(self, session: str | None, context: RequestContext = NO_CONTEXT) -> Snapshot:
-        now = self._ledger.clock()
-        constraints = self._constraints(context)
-        if context.deadline_seconds is not None:
-            asked, owners = context.deadline_seconds, constraints.deadline_seconds
-            constraints = evolve(
-                constraints, deadline_seconds=asked if owners is None else min(asked, owners)
-            )
-        return Snapshot(
-            now=now,
-            unavailable=self._unavailable(now),
-            session=session,
-            seed=self._seeds.getrandbits(63),
-            context=context,
-            pin=None if self._pins is None or session is None else self._pins.get(session, now),
-            rates=self._rates,
-            latencies=self._latencies.estimates(),
-            constraints=constraints,
-        )
+        return self.begin(format, body, headers, counting=True, tenant=tenant)
 
     def unavailable(self) -> frozenset[Target]:
         """Targets whose circuit is open now."""
-        return self._unavailable(self._ledger.clock())
-
-    def _unavailable(self, now: float) -> frozenset[Target]:
-        return frozenset(Target.parse(key) for key in shut(self._breakers.statuses(now)))
+        return self._planner.unavailable()
 
     def ledger_health(self) -> dict[str, int | str | None]:
         """How the recorder is doing: counts, and its last error."""
         return {} if self._recorder is None else asdict(self._recorder.stats())
 
-    def _plan(self, request: Request, session: str | None, context: RequestContext = NO_CONTEXT) -> Plan:
-        named = self._named_target(request.model)
-        if named is not None:
-            return able_plan(Plan((named,)), request, self._providers)
-        decision = self._router.route(request, self._snapshot(session, context))
-        return able_plan(Plan(decision.targets, decision), request, self._providers)
-
-    def _named_target(self, model: str) -> Target | None:
-        """The target a client names itself, by alias or as `provider:model` of a provider we have."""
-        alias = self._aliases.get(model)
-        if alias is not None:
-            return alias
-        provider, colon, name = model.partition(":")
-        return Target(provider, name) if colon and name and provider in self._providers else None
-
     # ------------------------------------------------------------------ values in, values out
 
-    async def send(self, request: Request, /, *, session: str | None = None) -> Reply:
+    async def send(
+        self, request: Request, /, *, session: str | None = None, tenant: str | None = None
+    ) -> Reply:
         """Serve *request*; the reply's events are to be read and closed by the caller.
+
+        *session* names the conversation it belongs to, *tenant* on whose behalf it is asked.
 
         Raises:
             LynkrError: nothing of an answer came; `AllTargetsFailed` if several targets were tried.
         """
         ledger = self._ledger
+        key, context = _asker(session, tenant)
         exchange = Exchange(
             id=self._ids(),
             ledger=ledger,
             at=ledger.clock(),
             began=ledger.monotonic(),
             request=request,
-            session=session,
+            session=key,
+            context=context,
         )
         try:
             self._refuse_if_closed()
-            exchange.plan = self._plan(request, session)
+            exchange.plan = self._planner.plan(request, key, context)
             reply = await self._serve(exchange)
         except LynkrError as error:
             exchange.finish(Ending.FAILED, error.status_hint, error)
@@ -304,13 +277,15 @@ class Gateway:
             raise AssertionError("a call without a raw body was answered with raw bytes")
         return evolve(reply, events=RecordedEvents(exchange, reply, reply.events))
 
-    async def ask(self, request: Request, /, *, session: str | None = None) -> Response:
+    async def ask(
+        self, request: Request, /, *, session: str | None = None, tenant: str | None = None
+    ) -> Response:
         """Serve *request* and wait for the whole answer.
 
         Raises:
             LynkrError: as `send`, or the answer broke off midway.
         """
-        async with self.stream(request, session=session) as events:
+        async with self.stream(request, session=session, tenant=tenant) as events:
             folder = Folder()
             async for event in events:
                 folder.add(event)
@@ -318,14 +293,14 @@ class Gateway:
 
     @asynccontextmanager
     async def stream(
-        self, request: Request, /, *, session: str | None = None
+        self, request: Request, /, *, session: str | None = None, tenant: str | None = None
     ) -> AsyncGenerator[EventStream, None]:
         """Serve *request*; gives its events and closes them.
 
         Raises:
             LynkrError: as `send`.
         """
-        reply = await self.send(request, session=session)
+        reply = await self.send(request, session=session, tenant=tenant)
         try:
             if reply.events is None:
                 raise AssertionError("send answers with events")
@@ -335,12 +310,14 @@ class Gateway:
 
     # ------------------------------------------------------------------ bytes in, bytes out
 
-    async def relay(self, format: WireFormat, body: bytes, headers: Mapping[str, str], /) -> WireReply:
+    async def relay(
+        self, format: WireFormat, body: bytes, headers: Mapping[str, str], /, *, tenant: str | None = None
+    ) -> WireReply:
         """Serve one wire request.  Never raises `LynkrError`: errors come back encoded.
 
-        *headers* names are lower case.
+        *headers* names are lower case.  *tenant* is who the client's key belongs to.
         """
-        exchange = self.begin(format, body, headers)
+        exchange = self.begin(format, body, headers, tenant=tenant)
         try:
             return await self.answer(exchange)
         except Exception as error:
@@ -351,7 +328,14 @@ class Gateway:
             raise
 
     def begin(
-        self, format: WireFormat, body: bytes, headers: Mapping[str, str], /, *, counting: bool = False
+        self,
+        format: WireFormat,
+        body: bytes,
+        headers: Mapping[str, str],
+        /,
+        *,
+        counting: bool = False,
+        tenant: str | None = None,
     ) -> WireExchange:
         """Read and decide; send nothing.  What is wrong with the request stands in `WireExchange.error`."""
         codec = self._codecs[format]
@@ -369,9 +353,9 @@ class Gateway:
                 self._conversations.resume(exchange, headers)
             exchange.forwarded = forwarded_headers(format, headers)
             asked = exchange.checked_request()
-            context = context_of(headers, asked)
+            context = exchange.context = context_of(headers, asked, tenant=tenant)
             exchange.session = None if context.session is None else str(context.session)
-            exchange.plan = self._plan(asked, exchange.session, context)
+            exchange.plan = self._planner.plan(asked, exchange.session, context)
             if self._conversations is not None:
                 self._conversations.settle(exchange, self._speaks_responses)
         except LynkrError as error:
@@ -486,7 +470,7 @@ class Gateway:
         )
         try:
             self._refuse_if_closed()
-            plan = plan_embedding(exchange, parse_body(body), self._named_target, self._embedder)
+            plan = plan_embedding(exchange, parse_body(body), self._planner.named_target, self._embedder)
             reply = await self._embeddings(self._call(exchange, plan))
             exchange.primed(reply)
             return await self._whole(exchange, reply)
@@ -502,14 +486,14 @@ class Gateway:
     # ------------------------------------------------------------------ counting
 
     async def count_tokens(
-        self, format: WireFormat, body: bytes, headers: Mapping[str, str], /
+        self, format: WireFormat, body: bytes, headers: Mapping[str, str], /, *, tenant: str | None = None
     ) -> tuple[int, bool]:
         """Input tokens of a request, and whether that is an estimate.  Writes no record.
 
         Raises:
             ClientWireError: the body is malformed.
         """
-        exchange = self.begin(format, body, headers, counting=True)
+        exchange = self.begin(format, body, headers, counting=True, tenant=tenant)
         request = exchange.request
         if request is None:
             raise exchange.error or ClientWireError("the body could not be read")
@@ -550,21 +534,8 @@ class Gateway:
             raise AssertionError("an exchange is served after it was planned")
         reply = await self._service(self._call(exchange, exchange.plan))
         exchange.primed(reply)
-        self._remember(exchange, exchange.plan, reply)
+        self._planner.remember(exchange, reply)
         return reply
-
-    def _remember(self, exchange: Exchange, plan: Plan, reply: Reply) -> None:
-        """Pin the session to whoever answers it, before its client can ask again."""
-        session, decision = exchange.session, plan.decision
-        # After a fallback the time is not the serving target's alone.
-        if exchange.first_event_seconds is not None and len(exchange.journal.attempts) == 1:
-            self._latencies.observe(reply.target, exchange.first_event_seconds)
-        if self._pins is None or session is None or decision is None or decision.keep is None:
-            return
-        now = self._ledger.clock()
-        pin = pin_after(self._pins.get(session, now), decision.keep, reply.target, now)
-        if pin is not None:
-            self._pins.put(session, pin, now)
 
     async def _dispatch(self, call: Call) -> Reply:
         """The innermost service: the provider the target names."""
@@ -572,6 +543,14 @@ class Gateway:
         if provider is None:
             raise RoutingError(f"{call.target}: no provider is named {call.target.provider!r}; configure it")
         return await provider.send(call)
+
+
+def _asker(session: str | None, tenant: str | None) -> tuple[str | None, RequestContext]:
+    """A caller in this process: the key its session's pin is kept under, and who it is."""
+    if tenant is None:
+        return session, NO_CONTEXT
+    key = None if session is None else SessionKey(session, tenant=tenant)
+    return None if key is None else str(key), RequestContext(key, tenant=tenant)
 
 
 def _check_complete(format: WireFormat, body: Mapping[str, Json]) -> None:

@@ -60,23 +60,27 @@ class SyncGateway:
             raise RuntimeError("use the SyncGateway inside `with`")
         return self._portal, self._gateway
 
-    def decide(self, request: Request, /, *, session: str | None = None) -> Decision:
+    def decide(
+        self, request: Request, /, *, session: str | None = None, tenant: str | None = None
+    ) -> Decision:
         """As `Gateway.decide`."""
         _, gateway = self._running()
-        return gateway.decide(request, session=session)
+        return gateway.decide(request, session=session, tenant=tenant)
 
-    def ask(self, request: Request, /, *, session: str | None = None) -> Response:
+    def ask(self, request: Request, /, *, session: str | None = None, tenant: str | None = None) -> Response:
         """As `Gateway.ask`, blocking."""
         portal, gateway = self._running()
-        return portal.call(lambda: gateway.ask(request, session=session))
+        return portal.call(lambda: gateway.ask(request, session=session, tenant=tenant))
 
     @contextmanager
     def stream(
-        self, request: Request, /, *, session: str | None = None
+        self, request: Request, /, *, session: str | None = None, tenant: str | None = None
     ) -> Generator[Iterator[Event], None, None]:
         """As `Gateway.stream`, blocking: gives an iterator of events."""
         portal, gateway = self._running()
-        with portal.wrap_async_context_manager(gateway.stream(request, session=session)) as events:
+        with portal.wrap_async_context_manager(
+            gateway.stream(request, session=session, tenant=tenant)
+        ) as events:
 
             async def following() -> Event | None:
                 return await anext(events, None)

@@ -3,8 +3,8 @@
 ::
 
     rule               drops targets                      if that leaves none
-    obeys_policy       not allowed, or blocked            RoutingError: a ban is a ban
-    within_budget      expected to cost more              RoutingError: a budget is a budget
+    obeys_policy       not allowed, or blocked            TargetNotAllowed: a ban is a ban
+    within_budget      expected to cost more              TargetNotAllowed: a budget is a budget
     meets_deadline     expected to take longer            the fastest is kept (panic)
     avoids_dominated   none: a stronger target that is no dearer goes first
 
@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from lynkr.routing.decision import CacheKind, Snapshot, Step, Target, Tariff, Tier
+from lynkr.routing.decision import CacheKind, Constraints, Snapshot, Step, Target, Tariff, Tier
 from lynkr.routing.economics import expected_microusd
 from lynkr.routing.features import Features
 from lynkr.routing.protocols import TargetRule
@@ -39,6 +39,43 @@ def matches(target: Target, patterns: frozenset[str]) -> bool:
     return str(target) in patterns or f"{target.provider}:*" in patterns
 
 
+def ban_of(target: Target, rules: Constraints) -> str | None:
+    """Why *target* may not be used, as a reason code; None if it may.  A block stands above an allowance."""
+    if rules.blocked and matches(target, rules.blocked):
+        return BLOCKED
+    if rules.allowed is not None and not matches(target, rules.allowed):
+        return NOT_ALLOWED
+    return None
+
+
+def tightened(one: Constraints, other: Constraints) -> Constraints:
+    """What holds where both hold: allowed by both, blocked by either, the smaller budget and deadline."""
+    if one.allowed is None or other.allowed is None:
+        allowed = other.allowed if one.allowed is None else one.allowed
+    else:
+        allowed = frozenset(
+            [name for name in one.allowed if _covers(other.allowed, name)]
+            + [name for name in other.allowed if _covers(one.allowed, name)]
+        )
+    return Constraints(
+        deadline_seconds=_least(one.deadline_seconds, other.deadline_seconds),
+        budget_microusd=_least(one.budget_microusd, other.budget_microusd),
+        allowed=allowed,
+        blocked=one.blocked | other.blocked,
+    )
+
+
+def _covers(patterns: frozenset[str], name: str) -> bool:
+    """Whether everything that the pattern *name* matches is matched by *patterns*."""
+    return name in patterns or f"{name.partition(':')[0]}:*" in patterns
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
 def obeys_policy(targets: _Ladder, _features: Features, snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
     """Only what is allowed, nothing that is blocked; a block stands above an allowance."""
     rules = snapshot.constraints
@@ -46,10 +83,9 @@ def obeys_policy(targets: _Ladder, _features: Features, snapshot: Snapshot, /) -
         return targets, _NO_POLICY
     excluded: dict[str, str] = {}
     for target in targets:
-        if matches(target, rules.blocked):
-            excluded[str(target)] = BLOCKED
-        elif rules.allowed is not None and not matches(target, rules.allowed):
-            excluded[str(target)] = NOT_ALLOWED
+        code = ban_of(target, rules)
+        if code is not None:
+            excluded[str(target)] = code
     return _keeping("policy", targets, excluded)
 
 

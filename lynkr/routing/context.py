@@ -82,7 +82,8 @@ class RequestContext:
     tells how a compaction came about (``auto``, ``manual``, ``reactive``),
     *context_compacted* that the history was shortened since the last request.
     *tool_seconds* are the durations of the tools that ran since then, by name.
-    *deadline_seconds* is how long the client is willing to wait.
+    *deadline_seconds* is how long the client is willing to wait.  *tenant* is who the
+    request's API key belongs to, None where there are no tenants: never what a client says of itself.
     """
 
     session: SessionKey | None = None
@@ -93,6 +94,7 @@ class RequestContext:
     context_compacted: bool = False
     tool_seconds: Mapping[str, float] = field(factory=lambda: MappingProxyType({}))
     deadline_seconds: float | None = None
+    tenant: str | None = None
 
 
 NO_CONTEXT: Final = RequestContext()

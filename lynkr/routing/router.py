@@ -6,9 +6,9 @@ from typing import Final, Self
 
 from attrs import frozen
 
-from lynkr.errors import CapabilityError, RoutingError
+from lynkr.errors import CapabilityError, RoutingError, TargetNotAllowed
 from lynkr.model import Json, Request
-from lynkr.routing.constraints import avoids_dominated
+from lynkr.routing.constraints import BLOCKED, NOT_ALLOWED, OVER_BUDGET, avoids_dominated
 from lynkr.routing.decision import UNKNOWN_PROFILE, Decision, Profile, Snapshot, Step, Target, Tier
 from lynkr.routing.economics import expected_microusd
 from lynkr.routing.exploration import candidates_of, check_share, draw
@@ -30,6 +30,7 @@ _NEEDS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_PERMISSION_CODES: Final = frozenset((NOT_ALLOWED, BLOCKED, OVER_BUDGET))
 # What the session rules said where exploring breaks no one's cache and no one's loop.
 _EXPLORABLE: Final = frozenset(("no_pin", "no_home"))
 _AS_PROPOSED: Final = Verdict(Step("pin", "no session rule spoke", code="as_proposed"))
@@ -115,6 +116,7 @@ class PipelineRouter:
         Raises:
             CapabilityError: no configured target can serve such a request; its
                 message names what is missing.
+            TargetNotAllowed: what could serve it is banned, or over the budget.
             RoutingError: a rule left no target for another reason.
         """
         return self.decide(features_of(request, snapshot.context), snapshot)
@@ -244,6 +246,5 @@ def _nothing_left(trace: Sequence[Step]) -> RoutingError:
         if isinstance(media, Sequence) and not isinstance(media, str):
             needs = " and ".join(map(str, media))
         return CapabilityError(f"no configured target can serve this request: it needs {needs} ({details})")
-    return RoutingError(
-        f"rule {last.name!r} left no target: {last.reason}" + (f" ({details})" if details else "")
-    )
+    kind = TargetNotAllowed if last.code in _PERMISSION_CODES else RoutingError
+    return kind(f"rule {last.name!r} left no target: {last.reason}" + (f" ({details})" if details else ""))

@@ -52,7 +52,7 @@ def context_of(
     deadline = _positive(headers.get(DEADLINE_HEADER))
     stated = headers.get("x-claude-code-request-class")
     if stated is None and deadline is None and "x-claude-code-agent-type" not in headers:
-        return RequestContext(session)
+        return RequestContext(session, tenant=tenant)
     return RequestContext(
         session=session,
         request_class=_class_of(stated),
@@ -62,6 +62,7 @@ def context_of(
         context_compacted=headers.get("x-claude-code-context-compacted", "").casefold() in ("1", "true"),
         tool_seconds=tool_seconds_of(headers.get("x-claude-code-prev-tool-durations", "")),
         deadline_seconds=None if deadline is None else deadline / 1000.0,
+        tenant=tenant,
     )
 
 

@@ -70,7 +70,7 @@ async def test_the_expected_cost_and_its_prices_are_in_the_record() -> None:
     async with house() as built:
         # The house's own providers are on this machine, hence free.
         rates = Rates({Target("messages", "claude-opus-4-5"): Tariff(5.0, 25.0)}, "some-day")
-        built.gateway._rates = rates
+        built.gateway._planner._rates = rates
         record = await served(built, body(HARD))
     cost = next(step for step in record.trace if step.name == "cost")
     tokens = record.trace[0].data["input_tokens"]
@@ -80,17 +80,17 @@ async def test_the_expected_cost_and_its_prices_are_in_the_record() -> None:
 async def test_a_tenants_ban_and_a_deadline_act_on_the_main_path() -> None:
     async with house() as built:
         gateway = built.gateway
-        gateway._constraints = lambda context: Constraints(blocked=frozenset({"messages:*"}))
+        gateway._planner._constraints = lambda context: Constraints(blocked=frozenset({"messages:*"}))
         banned = await served(built, body(HARD))
         assert banned.target is not None
         assert banned.target.provider == "chat"
-        gateway._constraints = lambda context: Constraints(allowed=frozenset())
+        gateway._planner._constraints = lambda context: Constraints(allowed=frozenset())
         refused = await gateway.relay(MESSAGES, body(HARD), ME)
         assert refused.status >= 400
         await body_of(refused)
-        gateway._constraints = lambda context: Constraints()
+        gateway._planner._constraints = lambda context: Constraints()
         for _ in range(5):
-            gateway._latencies.observe(Target("messages", "claude-opus-4-5"), 9.0)
+            gateway._planner._latencies.observe(Target("messages", "claude-opus-4-5"), 9.0)
         hurried = await served(built, body(HARD), {"x-lynkr-deadline-ms": "1000"})
         assert str(hurried.target) == "messages:claude-sonnet-4-5"
 
@@ -117,7 +117,7 @@ async def test_closing_a_gateway_closes_its_pins() -> None:
             closed.append(True)
 
     async with house() as built:
-        mine = Gateway(router=built.gateway._router, providers=(), pins=Pins())
+        mine = Gateway(router=built.gateway._planner._router, providers=(), pins=Pins())
         await mine.aclose()
         await mine.aclose()
     assert closed == [True]

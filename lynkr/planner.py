@@ -1,0 +1,146 @@
+"""Where each request is to go: the moment it is decided in, the plan, and what is remembered of it."""
+
+import random
+from collections.abc import Callable, Mapping
+
+from lynkr.capability import able_plan
+from lynkr.errors import TargetNotAllowed
+from lynkr.exchange import Exchange, Plan
+from lynkr.model import Request
+from lynkr.providers.base import Provider
+from lynkr.resilience import BreakerRegistry, shut
+from lynkr.routing import (
+    Constraints,
+    Decision,
+    PinStore,
+    Rates,
+    RequestContext,
+    Snapshot,
+    Target,
+    TierRouter,
+    features_of,
+    pin_after,
+)
+from lynkr.routing.constraints import ban_of, tightened, within_budget
+from lynkr.routing.context import NO_CONTEXT
+from lynkr.routing.latency import Latencies
+from lynkr.service import Reply
+
+
+class Planner:
+    """Asks the router, with everything outside the request that it may look at, and learns from replies.
+
+    *providers* and *aliases* are what a client may name instead of leaving the choice to
+    the router; *constraints* gives what the sender of a request may use, spend and wait.
+    *clock* is in Unix seconds.  Owns *pins*.
+    """
+
+    def __init__(
+        self,
+        router: TierRouter,
+        *,
+        providers: Mapping[str, Provider],
+        aliases: Mapping[str, Target],
+        breakers: BreakerRegistry,
+        pins: PinStore | None,
+        rates: Rates,
+        constraints: Callable[[RequestContext], Constraints],
+        clock: Callable[[], float],
+    ) -> None:
+        self._router = router
+        self._providers = providers
+        self._aliases = aliases
+        self._breakers = breakers
+        self._pins = pins
+        self._rates = rates
+        self._constraints = constraints
+        self._clock = clock
+        self._latencies = Latencies()
+        self._seeds = random.Random()  # noqa: S311  # reason: seeds of exploration are recorded, not secret
+
+    def decide(self, request: Request, session: str | None, context: RequestContext = NO_CONTEXT) -> Decision:
+        """Where *request* would go now.
+
+        Raises:
+            RoutingError: no target can serve it.
+        """
+        return self._router.route(request, self.snapshot(session, context))
+
+    def plan(self, request: Request, session: str | None, context: RequestContext = NO_CONTEXT) -> Plan:
+        """As `decide`, or the target the client names itself.
+
+        Raises:
+            RoutingError: no target can serve it.
+            TargetNotAllowed: the client names one that it may not use.
+        """
+        named = self.named_target(request.model)
+        if named is not None:
+            self._refuse_banned(named, request, context)
+            return able_plan(Plan((named,)), request, self._providers)
+        snapshot = self.snapshot(session, context)
+        decision = self._router.route(request, snapshot)
+        return able_plan(Plan(decision.targets, decision, snapshot), request, self._providers)
+
+    def snapshot(self, session: str | None, context: RequestContext = NO_CONTEXT) -> Snapshot:
+        """This moment, as *session* finds it."""
+        now = self._clock()
+        constraints = self._constraints(context)
+        if context.deadline_seconds is not None:
+            constraints = tightened(constraints, Constraints(deadline_seconds=context.deadline_seconds))
+        return Snapshot(
+            now=now,
+            unavailable=self.unavailable(now),
+            session=session,
+            seed=self._seeds.getrandbits(63),
+            context=context,
+            pin=None if self._pins is None or session is None else self._pins.get(session, now),
+            rates=self._rates,
+            latencies=self._latencies.estimates(),
+            constraints=constraints,
+        )
+
+    def unavailable(self, now: float | None = None) -> frozenset[Target]:
+        """Targets whose circuit is open at *now* (at once, if None)."""
+        now = self._clock() if now is None else now
+        return frozenset(Target.parse(key) for key in shut(self._breakers.statuses(now)))
+
+    def named_target(self, model: str) -> Target | None:
+        """The target a client names itself, by alias or as `provider:model` of a provider we have."""
+        alias = self._aliases.get(model)
+        if alias is not None:
+            return alias
+        provider, colon, name = model.partition(":")
+        return Target(provider, name) if colon and name and provider in self._providers else None
+
+    def remember(self, exchange: Exchange, reply: Reply) -> None:
+        """Pin the session to whoever answers it, before its client can ask again."""
+        decision = None if exchange.plan is None else exchange.plan.decision
+        # After a fallback the time is not the serving target's alone.
+        if exchange.first_event_seconds is not None and len(exchange.journal.attempts) == 1:
+            self._latencies.observe(reply.target, exchange.first_event_seconds)
+        session = exchange.session
+        if self._pins is None or session is None or decision is None or decision.keep is None:
+            return
+        now = self._clock()
+        pin = pin_after(self._pins.get(session, now), decision.keep, reply.target, now)
+        if pin is not None:
+            self._pins.put(session, pin, now)
+
+    def close(self) -> None:
+        """Close the store of pins.  Idempotent."""
+        if self._pins is not None:
+            self._pins.close()
+
+    def _refuse_banned(self, target: Target, request: Request, context: RequestContext) -> None:
+        constraints = self._constraints(context)
+        code = ban_of(target, constraints)
+        if code is None and constraints.budget_microusd is not None:
+            snapshot = Snapshot(rates=self._rates, constraints=constraints)
+            kept, step = within_budget((target,), features_of(request, context), snapshot)
+            code = None if kept else step.code
+        if code is not None:
+            who = "" if context.tenant is None else f" for {context.tenant}"
+            raise TargetNotAllowed(
+                f'{target} is {code.replace("_", " ")}{who}; ask for the model "auto", or have the owner '
+                "change [routing] or the tenant's table"
+            )

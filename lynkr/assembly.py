@@ -16,7 +16,7 @@ from lynkr.routing import MemoryPins, PipelineRouter, Profile, Target
 from lynkr.service import Layer
 from lynkr.settings import ResilienceSettings, Settings
 from lynkr.stores import MemoryResponses
-from lynkr.telemetry import MemoryStore, Recorder, TelemetryStore
+from lynkr.telemetry import MemoryStore, Recorder, RequestObserver, TelemetryStore
 
 _SECONDS_A_DAY: Final = 86_400.0
 # Claude Code keeps only ids that hold "claude" or "anthropic" when it asks a gateway for its models.
@@ -130,8 +130,12 @@ def build_recorder(settings: Settings) -> Recorder:
     return Recorder(store, capacity=telemetry.queue_size, batch=telemetry.batch_size, keep=keep)
 
 
-def build_gateway(settings: Settings, *, transport: Transport | None = None) -> Gateway:
+def build_gateway(
+    settings: Settings, *, transport: Transport | None = None, observers: Sequence[RequestObserver] = ()
+) -> Gateway:
     """The gateway *settings* describe, which owns all it is made of.
+
+    *observers* are shown every finished request, beside those the settings ask for.
 
     *transport* is httpx unless given (asyncio and trio); under asyncio alone
     `lynkr.providers.AiohttpTransport` is several times cheaper under load.
@@ -162,6 +166,7 @@ def build_gateway(settings: Settings, *, transport: Transport | None = None) -> 
         record_text=settings.telemetry.record_text,
         pins=MemoryPins(),
         rates=rates_of(prices, settings.targets()),
+        observers=observers,
     )
 
 

@@ -28,6 +28,7 @@ from lynkr.routing.context import NO_CONTEXT, RequestContext
 from lynkr.routing.decision import Decision, Snapshot, Target, Tier
 from lynkr.service import Journal, RawBody, Reply
 from lynkr.stores import StoredResponse
+from lynkr.telemetry.observers import Ended, Live
 from lynkr.telemetry.record import AttemptRecord, Ending, Record
 from lynkr.wire.base import AnsweringCodec, Codec, EventEncoder
 from lynkr.wire.json_body import dump
@@ -62,6 +63,7 @@ class Ledger:
 
     *clock* is in Unix seconds, *monotonic* in seconds.  *flagship* names the
     baseline of the savings.  *record_text* is the owner's consent to keep words.
+    *tell* shows finished requests to observers; *live* counts those under way.
     """
 
     write: Callable[[Record], None]
@@ -70,6 +72,8 @@ class Ledger:
     prices: PriceTable | None = None
     flagship: Target | None = None
     record_text: bool = False
+    tell: Callable[[Ended], None] | None = None
+    live: Live = field(factory=Live)
 
     def cost(self, reply: Reply | None) -> Cost:
         """What the reply cost and what the same tokens would have cost on the flagship."""
@@ -80,7 +84,10 @@ class Ledger:
 
 @define(kw_only=True)
 class Exchange:
-    """One request under way, from a caller in this process."""
+    """One request under way, from a caller in this process.
+
+    *operation* is what it is for (``chat``, ``embeddings``), *trace* what the gateway's tracer began for it.
+    """
 
     id: str
     ledger: Ledger
@@ -93,8 +100,12 @@ class Exchange:
     reply: Reply | None = None
     journal: Journal = field(factory=Journal)
     first_event_seconds: float | None = None
+    operation: str = "chat"
+    trace: object | None = None
     _answer: Folder | None = None
     _written: bool = False
+    _live: bool = False
+    _streams: bool = False
 
     @property
     def client_format(self) -> WireFormat | None:
@@ -117,9 +128,18 @@ class Exchange:
             raise AssertionError("an exchange goes on after its request was read")
         return self.request
 
+    def enter(self, trace: object | None = None) -> None:
+        """Count as a request under way, from now until `finish`."""
+        self.trace = trace
+        self._live = True
+        self.ledger.live.requests += 1
+
     def primed(self, reply: Reply) -> None:
         """Note that the answer's first part is there."""
         self.reply = reply
+        if self.is_stream and self._live and not self._streams:
+            self._streams = True
+            self.ledger.live.streams += 1
         self.first_event_seconds = self.ledger.monotonic() - self.began
 
     @property
@@ -161,7 +181,29 @@ class Exchange:
         if self._written:
             return
         self._written = True
-        self.ledger.write(self._record(ending, status, error))
+        ledger = self.ledger
+        ledger.live.requests -= self._live
+        ledger.live.streams -= self._streams
+        record = self._record(ending, status, error)
+        ledger.write(record)
+        if ledger.tell is not None:
+            ledger.tell(self._ended(record))
+
+    def _ended(self, record: Record) -> Ended:
+        """What observers see; references only, so that it costs the request next to nothing."""
+        tally = None if self.reply is None else self.reply.tally
+        request = self.request
+        thinking = None if request is None else request.reasoning
+        return Ended(
+            record,
+            operation=self.operation,
+            response_id=None if tally is None else tally.id,
+            response_model=None if tally is None else tally.model,
+            stop_reason=None if tally is None or tally.stop_reason is None else tally.stop_reason.value,
+            max_tokens=None if request is None else request.max_output_tokens,
+            reasoning=None if thinking is None else thinking.effort,
+            trace=self.trace,
+        )
 
     def _record(self, ending: Ending, status: int, error: BaseException | None) -> Record:
         reply, request, plan, decision = self.reply, self.request, self.plan, None

@@ -21,12 +21,14 @@ from lynkr.errors import (
     UpstreamError,
 )
 from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
+from lynkr.forwarding import error_headers, forwarded_headers
 from lynkr.layers import deadline, journal, standard_layers
 from lynkr.model import Extras, Folder, Json, Request, Response, WireFormat
 from lynkr.planner import Planner
 from lynkr.pricing import PriceTable
 from lynkr.providers.base import Provider, TokenCounter, Transport, formats_of
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
+from lynkr.request_ids import RequestIds
 from lynkr.resilience import BreakerRegistry, MemoryBreakers
 from lynkr.routing import (
     Constraints,
@@ -45,6 +47,7 @@ from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
 from lynkr.service import Call, EventStream, Layer, RawBody, Reply, stack
 from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
+from lynkr.telemetry.observers import Live, Observers, RequestObserver, RequestTracer
 from lynkr.telemetry.record import Ending, Record
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
@@ -52,25 +55,6 @@ from lynkr.wire.json_body import JsonBody, dump, parse_body, parse_value
 from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 
-# The client's headers an upstream of the same dialect gets, whatever their values: new betas must not
-# break the gateway.  Credentials are never among them: the provider's own are added by its `Auth`.
-_FORWARDED: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
-    {
-        WireFormat.ANTHROPIC_MESSAGES: ("anthropic-", "x-claude-code-"),
-        WireFormat.OPENAI_CHAT: ("openai-beta",),
-        # What Codex sends beside its body (read 2026-11).
-        WireFormat.OPENAI_RESPONSES: (
-            "openai-beta",
-            "session-id",
-            "thread-id",
-            "x-client-request-id",
-            "x-codex-",
-            "originator",
-        ),
-    }
-)
-# The provider's headers a client gets with an error, because clients act on them.
-_ERROR_HEADERS: Final = ("anthropic-", "x-ratelimit-", "x-should-retry", "request-id", "x-request-id")
 # Fields without which a body can be counted but not answered.
 _NEEDED_TO_ANSWER: Final[Mapping[WireFormat, str]] = MappingProxyType(
     {WireFormat.ANTHROPIC_MESSAGES: "max_tokens"}
@@ -78,20 +62,6 @@ _NEEDED_TO_ANSWER: Final[Mapping[WireFormat, str]] = MappingProxyType(
 
 
 _CLIENT_CODECS: Final[tuple[Codec, ...]] = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
-
-
-class RequestIds:
-    """Request ids: sortable by time, then random.
-
-    Random bits come from a generator seeded once: asking the system for them
-    on each request costs more than routing it.  Ids name rows, they are no secrets.
-    """
-
-    def __init__(self) -> None:
-        self._random = random.Random()  # noqa: S311  # reason: see above
-
-    def __call__(self) -> str:
-        return f"{time.time_ns() // 1_000_000:012x}{self._random.getrandbits(64):016x}"
 
 
 def _discard(_: Record) -> None:
@@ -107,7 +77,8 @@ class Gateway:
     given.  *aliases* are model names a client may ask for.  *clock* is in
     Unix seconds, *monotonic* in seconds.  *pins* keeps sessions with their targets,
     *embedder* embeds for clients who name no target, *rates* are the prices routing
-    weighs, *constraints* what a request may use, cost and take (by who asks).  The
+    weighs, *constraints* what a request may use, cost and take (by who asks).
+    *observers* and *tracer* are shown every finished request.  The
     gateway owns what it is given: closing it closes providers, transports,
     recorder and store.
     """
@@ -133,6 +104,8 @@ class Gateway:
         pins: PinStore | None = None,
         rates: Rates = NO_RATES,
         constraints: Callable[[RequestContext], Constraints] = lambda _context: NO_CONSTRAINTS,
+        observers: Sequence[RequestObserver] = (),
+        tracer: RequestTracer | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         ids: Callable[[], str] | None = None,
@@ -157,6 +130,9 @@ class Gateway:
             constraints=constraints,
             clock=clock,
         )
+        self._tracer = tracer
+        watching = (*observers, *(() if tracer is None else (tracer,)))
+        self._observers = Observers(watching) if watching else None
         self._ledger = Ledger(
             write=_discard if recorder is None else recorder.record,
             clock=clock,
@@ -164,10 +140,12 @@ class Gateway:
             prices=prices,
             flagship=flagship,
             record_text=record_text,
+            tell=None if self._observers is None else self._observers.tell,
         )
         if layers is None:
             layers = standard_layers(self._breakers, clock=clock, monotonic=monotonic)
-        innermost = (journal(clock=clock, monotonic=monotonic), deadline(monotonic=monotonic))
+        traced = () if tracer is None else (tracer.layer,)
+        innermost = (*traced, journal(clock=clock, monotonic=monotonic), deadline(monotonic=monotonic))
         self._service = stack(self._dispatch, *layers, *innermost)
         self._embeddings = stack(embedding_service(self._providers), *layers, *innermost)
         self._embedder = embedder
@@ -193,6 +171,8 @@ class Gateway:
             await provider.aclose()
         for transport in self._transports:
             await transport.aclose()
+        if self._observers is not None:
+            await self._observers.aclose()
         if self._recorder is not None:
             await self._recorder.aclose()
             self._recorder.store.close()
@@ -210,6 +190,18 @@ class Gateway:
     @property
     def recorder(self) -> Recorder | None:
         return self._recorder
+
+    @property
+    def observers(self) -> Observers | None:
+        return self._observers
+
+    @property
+    def live(self) -> Live:
+        """Requests under way now."""
+        return self._ledger.live
+
+    def _enter(self, exchange: Exchange, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        exchange.enter(None if self._tracer is None else self._tracer.begin(headers, exchange.at))
 
     # ------------------------------------------------------------------ deciding
 
@@ -263,6 +255,7 @@ class Gateway:
             session=key,
             context=context,
         )
+        self._enter(exchange)
         try:
             self._refuse_if_closed()
             exchange.plan = self._planner.plan(request, key, context)
@@ -343,6 +336,8 @@ class Gateway:
         exchange = WireExchange(
             id=self._ids(), ledger=ledger, codec=codec, at=ledger.clock(), began=ledger.monotonic()
         )
+        if not counting:
+            self._enter(exchange, headers)
         try:
             self._refuse_if_closed()
             parsed = parse_body(body)
@@ -444,7 +439,7 @@ class Gateway:
         told = error.last if isinstance(error, AllTargetsFailed) else error
         headers = {**exchange.headers(), "content-type": "application/json"}
         if isinstance(told, UpstreamError):
-            headers |= {k: v for k, v in told.headers.items() if k.startswith(_ERROR_HEADERS)}
+            headers |= error_headers(told.headers)
             if told.retry_after is not None:
                 headers["retry-after"] = str(math.ceil(told.retry_after))
         encoded = exchange.codec.encode_error(told)
@@ -458,7 +453,7 @@ class Gateway:
 
     # ------------------------------------------------------------------ embeddings
 
-    async def embed(self, body: bytes, /) -> WireReply:
+    async def embed(self, body: bytes, headers: Mapping[str, str] = MappingProxyType({}), /) -> WireReply:
         """Serve one ``POST /v1/embeddings`` (see `lynkr.embeddings`).  Never raises `LynkrError`."""
         ledger = self._ledger
         exchange = WireExchange(
@@ -467,7 +462,9 @@ class Gateway:
             codec=OpenAIChatCodec(),
             at=ledger.clock(),
             began=ledger.monotonic(),
+            operation="embeddings",
         )
+        self._enter(exchange, headers)
         try:
             self._refuse_if_closed()
             plan = plan_embedding(exchange, parse_body(body), self._planner.named_target, self._embedder)
@@ -527,6 +524,7 @@ class Gateway:
             headers=exchange.forwarded if isinstance(exchange, WireExchange) else {},
             observer=exchange.observer,
             journal=exchange.journal,
+            trace=exchange.trace,
         )
 
     async def _serve(self, exchange: Exchange) -> Reply:
@@ -565,9 +563,3 @@ def _is_same_json(text: bytes, compact: bytes) -> bool:
         return dump(parse_value(text)) == compact
     except ValueError:
         return False
-
-
-def forwarded_headers(format: WireFormat, headers: Mapping[str, str]) -> dict[str, str]:
-    """Those of a client's headers (lower-case names) that go to an upstream of the same dialect."""
-    prefixes = _FORWARDED.get(format, ())
-    return {name: value for name, value in headers.items() if name.startswith(prefixes)} if prefixes else {}

@@ -75,7 +75,8 @@ class Call:
     *deadline* is in the gateway's
     monotonic clock, in seconds.  *headers* are the client's end-to-end headers that its dialect
     says to forward (names in lower case); never credentials.  *observer* is
-    shown each event, on the passthrough path too.
+    shown each event, on the passthrough path too.  *trace* is the request's place in a trace, opaque to
+    all but the gateway's tracer.
     """
 
     request: Request
@@ -88,6 +89,7 @@ class Call:
     observer: Callable[[Event], None] | None = field(default=None, eq=False, repr=False)
     journal: Journal = field(factory=Journal, eq=False, repr=False)
     forced: bool = False
+    trace: object | None = field(default=None, eq=False, repr=False)
 
 
 class EventStream(Protocol):

@@ -284,7 +284,7 @@ class App:
         body = await read_body(incoming, self._settings.max_body_bytes)
         wire = Wire(incoming.send)
         with Departure(incoming.receive) as departure:
-            reply = await gateway.embed(body)
+            reply = await gateway.embed(body, incoming.headers)
             try:
                 await wire.whole(reply.status, reply.headers, reply.body or b"")
                 departure.ignore()

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lynkr.telemetry.memory import MemoryStore
+from lynkr.telemetry.observers import Ended, Live, Observers, ObserverStats, RequestObserver, RequestTracer
 from lynkr.telemetry.record import AttemptRecord, Cost, Ending, Query, Record, Totals
 from lynkr.telemetry.recorder import Recorder, RecorderStats
 from lynkr.telemetry.store import TelemetryStore
@@ -13,12 +14,18 @@ if TYPE_CHECKING:
 __all__ = [
     "AttemptRecord",
     "Cost",
+    "Ended",
     "Ending",
+    "Live",
     "MemoryStore",
+    "ObserverStats",
+    "Observers",
     "Query",
     "Record",
     "Recorder",
     "RecorderStats",
+    "RequestObserver",
+    "RequestTracer",
     "SQLiteStore",
     "TelemetryStore",
     "Totals",

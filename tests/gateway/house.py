@@ -9,7 +9,7 @@ from lynkr.assembly import build_gateway
 from lynkr.gateway import Gateway
 from lynkr.relay import WireReply
 from lynkr.settings import Settings
-from lynkr.telemetry import Query, Record
+from lynkr.telemetry import Query, Record, RequestObserver
 from lynkr.testing import Simulator, SimulatorServer
 
 TIERS = {
@@ -61,13 +61,16 @@ def settings_for(url: str, tiers: Mapping[str, Sequence[str]] = TIERS, **overrid
 
 @asynccontextmanager
 async def house(
-    simulator: Simulator | None = None, tiers: Mapping[str, Sequence[str]] = TIERS, **overrides: object
+    simulator: Simulator | None = None,
+    tiers: Mapping[str, Sequence[str]] = TIERS,
+    observers: Sequence[RequestObserver] = (),
+    **overrides: object,
 ) -> AsyncIterator[House]:
     """A running house; dotted keys of *overrides* are settings."""
     simulator = simulator or Simulator()
     async with (
         SimulatorServer(simulator) as upstream,
-        build_gateway(settings_for(upstream.url, tiers, **overrides)) as gateway,
+        build_gateway(settings_for(upstream.url, tiers, **overrides), observers=observers) as gateway,
     ):
         yield House(gateway, simulator, upstream)
 

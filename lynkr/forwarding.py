@@ -1,0 +1,38 @@
+"""Which headers pass from a client to a provider, and back with an error."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from lynkr.model import WireFormat
+
+# The client's headers an upstream of the same dialect gets, whatever their values: new betas must not
+# break the gateway.  Credentials are never among them: the provider's own are added by its `Auth`.
+_FORWARDED: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
+    {
+        WireFormat.ANTHROPIC_MESSAGES: ("anthropic-", "x-claude-code-"),
+        WireFormat.OPENAI_CHAT: ("openai-beta",),
+        # What Codex sends beside its body (read 2026-11).
+        WireFormat.OPENAI_RESPONSES: (
+            "openai-beta",
+            "session-id",
+            "thread-id",
+            "x-client-request-id",
+            "x-codex-",
+            "originator",
+        ),
+    }
+)
+# The provider's headers a client gets with an error, because clients act on them.
+_OF_ERRORS: Final = ("anthropic-", "x-ratelimit-", "x-should-retry", "request-id", "x-request-id")
+
+
+def forwarded_headers(format: WireFormat, headers: Mapping[str, str]) -> dict[str, str]:
+    """Those of a client's headers (lower-case names) that go to an upstream of the same dialect."""
+    prefixes = _FORWARDED.get(format, ())
+    return {name: value for name, value in headers.items() if name.startswith(prefixes)} if prefixes else {}
+
+
+def error_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those of a provider's headers (lower-case names) that go to a client with the provider's error."""
+    return {name: value for name, value in headers.items() if name.startswith(_OF_ERRORS)}

@@ -1,7 +1,6 @@
 """The straight path: bytes -> request -> decision -> attempts -> events -> bytes, one record."""
 
 import math
-import random
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager

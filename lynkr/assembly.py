@@ -1,7 +1,7 @@
 """Settings -> gateway.  The one place that knows every part; each part knows only its own seam."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from lynkr.capability import profile_at
@@ -12,9 +12,24 @@ from lynkr.listing import ServedModel
 from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
 from lynkr.providers import Provider, Transport, builtin
 from lynkr.resilience import BreakerConfig, BreakerRegistry, FullJitter, MemoryBreakers
-from lynkr.routing import MemoryPins, PipelineRouter, Profile, Target
+from lynkr.routing import (
+    Constraints,
+    MemoryPins,
+    PinStore,
+    PipelineRouter,
+    Profile,
+    RequestContext,
+    Target,
+)
+from lynkr.routing.constraints import tightened
 from lynkr.service import Layer
-from lynkr.settings import ResilienceSettings, Settings
+from lynkr.settings import (
+    ResilienceSettings,
+    RoutingSettings,
+    SessionSettings,
+    Settings,
+    TenantSettings,
+)
 from lynkr.stores import MemoryResponses
 from lynkr.telemetry import MemoryStore, Recorder, RequestObserver, TelemetryStore
 
@@ -67,7 +82,13 @@ def build_router(
     def profile(target: Target) -> Profile:
         return profile_at(named, target, table.profile(target))
 
-    return PipelineRouter(settings.tiers, default=settings.default, profiles=profile)
+    return PipelineRouter(
+        settings.tiers,
+        default=settings.default,
+        profiles=profile,
+        margin=settings.sessions.margin,
+        exploration=settings.exploration.share,
+    )
 
 
 def build_providers(settings: Settings, transport: Transport, prices: SnapshotPrices) -> tuple[Provider, ...]:
@@ -113,6 +134,36 @@ def build_layers(settings: ResilienceSettings, breakers: BreakerRegistry) -> tup
         fallback(max_attempts=settings.max_attempts),
         retry(policy, max_attempts=settings.max_attempts),
         breaker(breakers),
+    )
+
+
+def build_pins(settings: SessionSettings) -> PinStore:
+    """Pins of this process, or in a file that outlasts it."""
+    if settings.path is None:
+        return MemoryPins(settings.ttl, settings.most)
+    from lynkr.layers.sqlite_pins import SqlitePins  # noqa: PLC0415  # reason: sqlite3 only if asked for
+
+    return SqlitePins(settings.path, ttl=settings.ttl, most_sessions=settings.most)
+
+
+def constraints_of(settings: Settings) -> Callable[[RequestContext], Constraints]:
+    """What the sender of a request may use, spend and wait: the rules for all, and its tenant's."""
+    everyone = _constraints(settings.routing)
+    own = {name: tightened(everyone, _constraints(tenant)) for name, tenant in settings.tenants.items()}
+
+    def constraints(context: RequestContext) -> Constraints:
+        return everyone if context.tenant is None else own.get(context.tenant, everyone)
+
+    return constraints
+
+
+def _constraints(rules: RoutingSettings | TenantSettings) -> Constraints:
+    budget = rules.request_budget_usd
+    return Constraints(
+        deadline_seconds=rules.deadline,
+        budget_microusd=None if budget is None else budget * 1e6,
+        allowed=None if rules.allowed is None else frozenset(rules.allowed),
+        blocked=frozenset(rules.blocked),
     )
 
 
@@ -164,7 +215,8 @@ def build_gateway(
         responses=MemoryResponses(),
         total_timeout=settings.timeouts.total,
         record_text=settings.telemetry.record_text,
-        pins=MemoryPins(),
+        pins=build_pins(settings.sessions),
+        constraints=constraints_of(settings),
         rates=rates_of(prices, settings.targets()),
         observers=observers,
     )

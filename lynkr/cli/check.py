@@ -11,7 +11,14 @@ from lynkr.cli.text import json_line, table
 from lynkr.errors import ConfigError
 from lynkr.providers import HOSTS
 from lynkr.routing.decision import Tier
-from lynkr.settings import Notice, ProviderSettings, Settings, Severity
+from lynkr.settings import (
+    Notice,
+    ProviderSettings,
+    RoutingSettings,
+    Settings,
+    Severity,
+    TenantSettings,
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +69,15 @@ def _as_json(settings: Settings, notices: tuple[Notice, ...], problems: list[str
             }
             for name, provider in settings.providers.items()
         },
+        "routing": _rules_json(settings.routing),
+        "tenants": {name: _rules_json(tenant) for name, tenant in settings.tenants.items()},
+        "sessions": {
+            "path": None if settings.sessions.path is None else str(settings.sessions.path),
+            "ttl": settings.sessions.ttl,
+            "most": settings.sessions.most,
+            "margin": settings.sessions.margin,
+        },
+        "exploration": {"share": settings.exploration.share},
         "server": {"host": settings.server.host, "port": settings.server.port},
         "notices": [{"severity": n.severity.value, "key": n.key, "message": n.message} for n in notices],
     }
@@ -79,10 +95,40 @@ def _as_text(settings: Settings, notices: tuple[Notice, ...]) -> str:
             for name, provider in settings.providers.items()
         ]
         blocks.append(table(("provider", "kind", "address", "key"), providers))
+    blocks.append(table(("policy", "is"), _policy_rows(settings)))
     told = [str(notice) for notice in notices if notice.severity is not Severity.PROBLEM]
     if told:
         blocks.append("\n".join(told))
     return "\n\n".join(blocks)
+
+
+def _policy_rows(settings: Settings) -> list[tuple[str, str]]:
+    """A line for each table that says how requests are routed."""
+    sessions, share = settings.sessions, settings.exploration.share
+    where = "in memory" if sessions.path is None else f"in {sessions.path}"
+    kept = f"pins {where}, {sessions.ttl:g} s, at most {sessions.most}; margin {sessions.margin:g}"
+    rows = [("routing", _rules_text(settings.routing)), ("sessions", kept)]
+    rows.append(("exploration", f"{share:.1%} of new sessions" if share else "off"))
+    return rows + [(f"tenant {name}", _rules_text(tenant)) for name, tenant in settings.tenants.items()]
+
+
+def _rules_text(rules: RoutingSettings | TenantSettings) -> str:
+    told = [] if rules.allowed is None else [f"allowed {', '.join(rules.allowed) or 'nothing'}"]
+    told += [f"blocked {', '.join(rules.blocked)}"] if rules.blocked else []
+    if rules.request_budget_usd is not None:
+        told.append(f"at most {rules.request_budget_usd:g} USD a request")
+    if rules.deadline is not None:
+        told.append(f"answers begin within {rules.deadline:g} s")
+    return "; ".join(told) or "no limits"
+
+
+def _rules_json(rules: RoutingSettings | TenantSettings) -> Mapping[str, Any]:
+    return {
+        "allowed": None if rules.allowed is None else list(rules.allowed),
+        "blocked": list(rules.blocked),
+        "request_budget_usd": rules.request_budget_usd,
+        "deadline": rules.deadline,
+    }
 
 
 def _address(provider: ProviderSettings) -> str:

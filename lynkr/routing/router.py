@@ -66,7 +66,8 @@ class PipelineRouter:
     is a plain function (`lynkr.routing.protocols`), and so is each of *sessions*, the
     rules by which a session stays with its target (`lynkr.routing.stickiness`).
     *profiles* tells what a target can do; it is asked once per target, here.
-    *exploration* is the share of new sessions in which another target than the
+    *margin* is what a session must save to move to a cheaper target, as a share of what staying
+    costs.  *exploration* is the share of new sessions in which another target than the
     best is put first (`lynkr.routing.exploration`).
 
     >>> from lynkr.model import Message
@@ -90,6 +91,7 @@ class PipelineRouter:
         policy: TierPolicy | None = None,
         rules: Sequence[TargetRule] | None = None,
         sessions: Sequence[SessionRule] | None = None,
+        margin: float = 0.1,
         exploration: float = 0.0,
         profiles: Callable[[Target], Profile] = lambda _target: UNKNOWN_PROFILE,
     ) -> None:
@@ -103,7 +105,8 @@ class PipelineRouter:
         }  # the highest tier wins, being last
         shipped = (*default_rules(known.__getitem__), avoids_dominated(strength))
         self._rules = shipped if rules is None else tuple(rules)
-        self._sessions = session_rules(known.__getitem__) if sessions is None else tuple(sessions)
+        shipped_sessions = session_rules(known.__getitem__, margin=margin)
+        self._sessions = shipped_sessions if sessions is None else tuple(sessions)
         self._exploration = check_share(exploration)
 
     @property

@@ -1,13 +1,21 @@
 """What valid settings still lack: the reference's provider warnings, and a few more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from lynkr.pricing.price import PriceTable
 from lynkr.providers.builtin import HOSTS
+from lynkr.routing.constraints import matches
 from lynkr.routing.decision import Target, Tier
-from lynkr.settings.problems import key_text
-from lynkr.settings.tree import Notice, ProviderSettings, Settings, Severity
+from lynkr.settings.problems import KeyPath, key_text
+from lynkr.settings.tree import (
+    Notice,
+    ProviderSettings,
+    RoutingSettings,
+    Settings,
+    Severity,
+    TenantSettings,
+)
 
 
 def notices_of(settings: Settings, prices: PriceTable | None) -> tuple[Notice, ...]:
@@ -15,7 +23,8 @@ def notices_of(settings: Settings, prices: PriceTable | None) -> tuple[Notice, .
 
     *prices* answers whether a target's cost will be known; without it that is not looked at.
     """
-    found = [*_tiers(settings), *_providers(settings), *settings.ignored]
+    found = [*_tiers(settings), *_providers(settings), *_permissions(settings), *settings.ignored]
+    found += _exploration(settings)
     if prices is not None:
         found += _prices(settings, prices)
     rank = list(Severity)
@@ -83,10 +92,46 @@ def _providers(settings: Settings) -> Iterator[Notice]:
             yield Notice(Severity.WARNING, f"{key}.base_url", advice)
 
 
+def _permissions(settings: Settings) -> Iterator[Notice]:
+    """Rules that name no target, and rules that leave none."""
+    targets = settings.targets()
+    tables: dict[KeyPath, RoutingSettings | TenantSettings] = {("routing",): settings.routing}
+    tables |= {("tenants", name): tenant for name, tenant in settings.tenants.items()}
+    for key, rules in tables.items():
+        for name, patterns in (("allowed", rules.allowed or ()), ("blocked", rules.blocked)):
+            for pattern in patterns:
+                if not any(matches(target, frozenset((pattern,))) for target in targets):
+                    advice = f'names "{pattern}", which no tier, default or alias uses'
+                    yield Notice(Severity.NOTE, key_text((*key, name)), advice)
+        both = [settings.routing] if rules is settings.routing else [settings.routing, rules]
+        if targets and not any(_may_serve(target, both) for target in targets):
+            advice = "leaves no target, so every request is refused; allow one of those configured"
+            is_for_all = rules is settings.routing
+            yield Notice(Severity.PROBLEM if is_for_all else Severity.WARNING, key_text(key), advice)
+
+
+def _may_serve(target: Target, tables: Sequence[RoutingSettings | TenantSettings]) -> bool:
+    return not any(
+        matches(target, frozenset(rules.blocked))
+        or (rules.allowed is not None and not matches(target, frozenset(rules.allowed)))
+        for rules in tables
+    )
+
+
+def _exploration(settings: Settings) -> Iterator[Notice]:
+    share = settings.exploration.share
+    if share:
+        advice = f"{share:.1%} of new sessions begin with another target than the best; 0 turns it off"
+        yield Notice(Severity.NOTE, "exploration.share", advice)
+
+
 def _prices(settings: Settings, prices: PriceTable) -> Iterator[Notice]:
+    budgets = [settings.routing.request_budget_usd]
+    budgets += [tenant.request_budget_usd for tenant in settings.tenants.values()]
+    unheld = " and no request_budget_usd holds it" if any(budgets) else ""
     for target in settings.targets():
         if prices.price(target) is None:
-            yield _unpriced(target, "its cost will be recorded as unknown")
+            yield _unpriced(target, f"its cost will be recorded as unknown{unheld}")
     if prices.price(settings.pricing.flagship) is None:
         yield Notice(
             Severity.WARNING,

@@ -15,7 +15,7 @@ from lynkr.providers.base import Timeouts
 from lynkr.routing.decision import Tier
 from lynkr.settings.problems import KeyPath, Problem, closest, did_you_mean
 from lynkr.settings.seed import variable_text
-from lynkr.settings.tree import ProviderSettings, Settings
+from lynkr.settings.tree import ProviderSettings, Settings, TenantSettings
 from lynkr.settings.values import EnvironmentText, as_table
 
 PREFIX: Final = "LYNKR_"
@@ -141,6 +141,8 @@ def _key_of(name: str, tree: RawTree) -> tuple[KeyPath, bool] | Problem | None:
             return ("aliases", _existing(rest, tree.table("aliases"))), False
         case "providers":
             return _provider_key(rest, tree)
+        case "tenants":
+            return _tenant_key(rest, tree)
         case "profiles":
             return Problem((section,), "", "cannot be set from the environment", "set it in a file")
         case _:
@@ -158,6 +160,19 @@ def _provider_key(rest: str, tree: RawTree) -> tuple[KeyPath, bool] | Problem:
             return path, key == "headers"
     provider, _, key = rest.partition("_")
     return Problem(("providers", provider, key), "", "is not a known key", did_you_mean(key, keys))
+
+
+def _tenant_key(rest: str, tree: RawTree) -> tuple[KeyPath, bool] | Problem:
+    """``acme_request_budget_usd`` is a tenant's name and a key: the longest key that fits is taken."""
+    keys = known_keys(TenantSettings)
+    for key in sorted(keys, key=len, reverse=True):
+        tenant = rest.removesuffix(f"_{key}")
+        if tenant not in ("", rest):
+            kind = attrs.fields_dict(TenantSettings)[key].type
+            path = ("tenants", _existing(tenant, tree.table("tenants")), key)
+            return path, get_origin(kind) is Mapping
+    tenant, _, key = rest.partition("_")
+    return Problem(("tenants", tenant, key), "", "is not a known key", did_you_mean(key, keys))
 
 
 def _leaf(section: KeyPath, cls: type, name: str) -> tuple[KeyPath, bool] | Problem:

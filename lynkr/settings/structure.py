@@ -41,6 +41,8 @@ _READERS: Final[tuple[tuple[Any, _Hook], ...]] = (
     (Tier, values.read_tier),
     (Target, values.read_target),
     (tuple[Target, ...], values.read_targets),
+    (tuple[str, ...], values.read_texts),
+    (tuple[str, ...] | None, values.read_optional_texts),
 )
 
 

@@ -18,6 +18,7 @@ from lynkr.providers.base import Timeouts
 from lynkr.providers.builtin import HOSTS
 from lynkr.providers.setup import Cloud
 from lynkr.routing.decision import Profile, Target, Tier
+from lynkr.routing.pins import MOST_SESSIONS, TTL_SECONDS
 from lynkr.secret import Secret
 from lynkr.settings.problems import BadValueError, did_you_mean
 from lynkr.settings.process import find_file, ledger_file, process_environment
@@ -56,6 +57,23 @@ def _kind(_: object, __: "Attribute[Any]", value: str) -> None:
         raise BadValueError(f'is "{value}", which this version does not support', UNSUPPORTED[value])
     if value not in HOSTS:
         raise BadValueError(f'is "{value}", which is no built-in provider', did_you_mean(value, HOSTS))
+
+
+def _pattern(_: object, __: "Attribute[Any]", patterns: tuple[str, ...] | None) -> None:
+    for pattern in patterns or ():
+        provider, colon, model = pattern.partition(":")
+        if not (colon and provider.strip() and model.strip()) or "*" in provider + model.removesuffix("*"):
+            raise BadValueError(
+                f'holds "{pattern}", which names no target', 'write "provider:model", or "provider:*" for all'
+            )
+        if model.endswith("*") and model != "*":
+            fix = f'write "{provider}:*", or each model by its name'
+            raise BadValueError(f'holds "{pattern}", a model name with a wildcard', fix)
+
+
+def _share_or_none(_: object, __: "Attribute[Any]", value: float) -> None:
+    if not 0 <= value <= 1:
+        raise BadValueError("is not a share", "write a number from 0 (never) to 1")
 
 
 def _port(_: object, __: "Attribute[Any]", value: int) -> None:
@@ -193,6 +211,64 @@ class PricingSettings:
     path: Path | None = None
 
 
+@frozen
+class RoutingSettings:
+    """What every request may use, cost and take.
+
+    *allowed* and *blocked* hold ``provider:model`` or ``provider:*``; None
+    allows all, and a block stands above an allowance.  A target that is
+    expected to charge more than *request_budget_usd* for one request is left out, and so
+    is one that is not expected to begin its answer within *deadline* seconds
+    (if none is, the fastest serves).  Targets that clients name themselves are
+    held to the first three.
+    """
+
+    allowed: tuple[str, ...] | None = field(default=None, validator=_pattern)
+    blocked: tuple[str, ...] = field(default=(), validator=_pattern)
+    request_budget_usd: float | None = field(default=None, validator=_positive)
+    deadline: float | None = field(default=None, validator=_positive)
+
+
+@frozen
+class TenantSettings:
+    """What one tenant's requests may use, cost and take, beside what `RoutingSettings` says for all.
+
+    The stricter of the two holds.
+    """
+
+    allowed: tuple[str, ...] | None = field(default=None, validator=_pattern)
+    blocked: tuple[str, ...] = field(default=(), validator=_pattern)
+    request_budget_usd: float | None = field(default=None, validator=_positive)
+    deadline: float | None = field(default=None, validator=_positive)
+
+
+@frozen
+class SessionSettings:
+    """How sessions keep to their targets.
+
+    *path* is a SQLite file in which pins outlast a restart and are shared by
+    several processes; None keeps them in memory.  A pin unused for *ttl*
+    seconds is forgotten, and so is the oldest beyond *most* of them.  A session moves to
+    a cheaper target only where that saves more than the cold read and
+    *margin*, a share of what staying costs.
+    """
+
+    path: Path | None = None
+    ttl: float = field(default=TTL_SECONDS, validator=_positive)
+    most: int = field(default=MOST_SESSIONS, validator=_positive)
+    margin: float = field(default=0.1, validator=_share_or_none)
+
+
+@frozen
+class ExplorationSettings:
+    """*share* of new sessions is begun with another target than the best, so that policies can be compared.
+
+    0 is off: exploring costs answers and money.
+    """
+
+    share: float = field(default=0.0, validator=_share_or_none)
+
+
 class Severity(StrEnum):
     PROBLEM = "problem"  # requests will fail
     WARNING = "warning"  # works, but probably not as meant
@@ -218,7 +294,8 @@ class Settings:
     *embeddings* is the target for embeddings whose client names none.
     *providers* holds those of the file, and the built-in ones that a target
     names or whose credentials stand in the environment.  *profiles* say what
-    a target can do where the shipped data does not know it.  *source* is the
+    a target can do where the shipped data does not know it.  *tenants* are by the
+    name the server knows a client's key by.  *source* is the
     file read, *ignored* what the reading itself found worth telling.
     """
 
@@ -233,6 +310,10 @@ class Settings:
     resilience: ResilienceSettings = ResilienceSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     pricing: PricingSettings = PricingSettings()
+    routing: RoutingSettings = RoutingSettings()
+    sessions: SessionSettings = SessionSettings()
+    exploration: ExplorationSettings = ExplorationSettings()
+    tenants: Mapping[str, TenantSettings] = field(factory=_empty)
     source: Path | None = field(default=None, eq=False)
     ignored: tuple[Notice, ...] = field(default=(), eq=False, repr=False)
 

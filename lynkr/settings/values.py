@@ -129,6 +129,18 @@ def read_targets(value: object, _: object = None) -> tuple[Target, ...]:
     return tuple(dict.fromkeys(read_target(item) for item in items))
 
 
+def read_texts(value: object, _: object = None) -> tuple[str, ...]:
+    """A list of texts; it may be empty."""
+    items: Sequence[object] | None = _comma_list(value) or as_list(value)
+    if items is None:
+        raise BadValueError("is not a list of texts", 'write ["...", "..."]')
+    return tuple(dict.fromkeys(read_text(item) for item in items))
+
+
+def read_optional_texts(value: object, _: object = None) -> tuple[str, ...] | None:
+    return None if value is None else read_texts(value)
+
+
 def read_secrets(value: object, _: object = None) -> tuple[Secret, ...]:
     items: Sequence[object] | None = _comma_list(value) or as_list(value)
     if items is None:

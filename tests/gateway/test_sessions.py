@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lynkr.gateway import Gateway
-from lynkr.model import WireFormat
+from lynkr.model import Message, Request, WireFormat
 from lynkr.pricing import rates_of
 from lynkr.routing import Constraints, MemoryPins, Rates, Target, Tariff, Tier
 from lynkr.testing import Simulator
@@ -93,6 +93,46 @@ async def test_a_tenants_ban_and_a_deadline_act_on_the_main_path() -> None:
             gateway._planner._latencies.observe(Target("messages", "claude-opus-4-5"), 9.0)
         hurried = await served(built, body(HARD), {"x-lynkr-deadline-ms": "1000"})
         assert str(hurried.target) == "messages:claude-sonnet-4-5"
+
+
+async def test_the_owners_tables_act_on_the_main_path_and_on_named_targets() -> None:
+    limits = {
+        "routing.blocked": ["chat:gpt-4.1-nano"],
+        "tenants.acme.allowed": ["chat:*"],
+        "tenants.poor.request_budget_usd": 0.000001,
+        "aliases.big": "messages:claude-opus-4-5",
+    }
+    async with house(**limits) as built:
+
+        async def ask(model, tenant):
+            reply = await built.gateway.relay(MESSAGES, body(EASY, model=model), {}, tenant=tenant)
+            return reply.status, json.loads(await body_of(reply))
+
+        assert (await ask("auto", "acme"))[0] == 200
+        assert str(built.records()[-1].target) == "chat:gpt-4.1-mini"
+        assert (await ask("big", None))[0] == 200
+        before = len(built.simulator.requests)
+        banned = {"big": "acme", "messages:claude-opus-4-5": "acme", "chat:gpt-4.1-nano": None}
+        for model, tenant in banned.items():
+            status, told = await ask(model, tenant)
+            assert (status, told["error"]["type"]) == (403, "permission_error")
+            assert model == "big" or model in told["error"]["message"]
+        rates = Rates({Target("messages", "claude-opus-4-5"): Tariff(5.0, 25.0)})
+        built.gateway._planner._rates = rates
+        assert (await ask("big", "poor"))[0] == 403
+        assert (await ask("big", None))[0] == 200
+        assert len(built.simulator.requests) == before + 1
+
+
+async def test_a_caller_in_this_process_asks_on_a_tenants_behalf() -> None:
+    asked = Request(model="auto", messages=(Message.user(HARD),))
+    async with house(**{"tenants.acme.allowed": ["chat:*"]}) as built:
+        assert built.gateway.decide(asked, tenant="acme").target.provider == "chat"
+        assert built.gateway.decide(asked).target.provider == "messages"
+        await built.gateway.ask(asked, session="s:1", tenant="acme")
+        assert built.record.session == "acme:s%3A1"
+        assert built.record.target is not None
+        assert built.record.target.provider == "chat"
 
 
 async def test_what_route_answers_is_what_is_then_sent() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from lynkr.settings import ProviderSettings, Settings
+from lynkr.settings import ProviderSettings, Settings, TenantSettings
 from lynkr.settings.seed import PROVIDERS, UNSUPPORTED
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -27,12 +27,14 @@ def documented() -> set[str]:
 
 def test_every_key_is_documented_and_every_documented_key_exists():
     sections = ("server", "timeouts", "resilience", "telemetry", "pricing")
+    sections += ("routing", "sessions", "exploration")
     keys = {
         f"{section}.{attribute.name}"
         for section in sections
         for attribute in attrs.fields(type(getattr(Settings(), section)))
     }
     keys |= {f"providers.NAME.{attribute.name}" for attribute in attrs.fields(ProviderSettings)}
+    keys |= {f"tenants.NAME.{attribute.name}" for attribute in attrs.fields(TenantSettings)}
     keys |= {"tiers.SIMPLE", "tiers.MEDIUM", "tiers.COMPLEX", "tiers.REASONING", "aliases.NAME"}
     keys |= {"default", "embeddings"}
     keys |= {'profiles."provider:model"', 'pricing.overrides."provider:model"'}
@@ -41,7 +43,9 @@ def test_every_key_is_documented_and_every_documented_key_exists():
 
 def test_the_defaults_are_the_ones_in_the_table():
     for line in PAGE.read_text("utf-8").splitlines():
-        found = re.match(r"\| `(server|timeouts|resilience|telemetry)\.(\w+)` \| ([\d.]+) \|", line)
+        found = re.match(
+            r"\| `(server|timeouts|resilience|telemetry|sessions|exploration)\.(\w+)` \| ([\d.]+) \|", line
+        )
         if found:
             assert float(found[3]) == getattr(getattr(Settings(), found[1]), found[2])
 

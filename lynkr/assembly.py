@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lynkr.capability import profile_at
 from lynkr.errors import ConfigError
@@ -32,6 +32,9 @@ from lynkr.settings import (
 )
 from lynkr.stores import MemoryResponses
 from lynkr.telemetry import MemoryStore, Recorder, RequestObserver, TelemetryStore
+
+if TYPE_CHECKING:
+    from lynkr.telemetry.prometheus import PrometheusMetrics
 
 _SECONDS_A_DAY: Final = 86_400.0
 # Claude Code keeps only ids that hold "claude" or "anthropic" when it asks a gateway for its models.
@@ -181,6 +184,21 @@ def build_recorder(settings: Settings) -> Recorder:
     return Recorder(store, capacity=telemetry.queue_size, batch=telemetry.batch_size, keep=keep)
 
 
+def build_metrics(settings: Settings) -> "PrometheusMetrics | None":
+    """The metrics ``/metrics`` shows; None where nobody may read them.
+
+    Raises:
+        ConfigError: prometheus-client is not installed.
+    """
+    if not settings.server.shows_metrics:
+        return None
+    try:
+        from lynkr.telemetry.prometheus import PrometheusMetrics  # noqa: PLC0415  # reason: an extra
+    except ImportError as error:
+        raise ConfigError("server.metrics_key needs `pip install lynkr-router[metrics]`") from error
+    return PrometheusMetrics(settings.targets())
+
+
 def build_gateway(
     settings: Settings, *, transport: Transport | None = None, observers: Sequence[RequestObserver] = ()
 ) -> Gateway:
@@ -200,8 +218,9 @@ def build_gateway(
         transport = HttpxTransport()
     prices = build_prices(settings)
     breakers = build_breakers(settings.resilience)
+    metrics = build_metrics(settings)
     providers = build_providers(settings, transport, prices)
-    return Gateway(
+    gateway = Gateway(
         router=build_router(settings, prices, providers),
         embedder=settings.embeddings,
         providers=providers,
@@ -218,8 +237,11 @@ def build_gateway(
         pins=build_pins(settings.sessions),
         constraints=constraints_of(settings),
         rates=rates_of(prices, settings.targets()),
-        observers=observers,
+        observers=(*observers, *(() if metrics is None else (metrics,))),
     )
+    if metrics is not None:
+        metrics.watch(gateway)
+    return gateway
 
 
 def served_models(settings: Settings, prices: SnapshotPrices | None = None) -> tuple[ServedModel, ...]:

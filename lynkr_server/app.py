@@ -41,6 +41,7 @@ from lynkr_server.http import (
     read_headers,
     send_whole,
 )
+from lynkr_server.metrics import MetricsPage
 
 _LOG: Final = logging.getLogger("lynkr.server")
 _MODEL: Final = "/v1/models/"  # and an id, which may have slashes of its own
@@ -82,6 +83,7 @@ class App:
         self._codecs: dict[WireFormat, Codec] = {
             codec.format: codec for codec in (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
         }
+        self._metrics_page = MetricsPage(settings)
         self._gateway: Gateway | None = None
         self._serving: set[asyncio.Task[object]] = set()
         self._routes: dict[str, dict[str, Handler]] = {
@@ -93,12 +95,14 @@ class App:
             "/v1/embeddings": {"POST": self._bounded(self._embed)},
             "/v1/models": {"GET": self._list_models},
             _MODEL: {"GET": self._one_model},
+            "/metrics": {"GET": self._metrics},
             "/health/live": {"GET": self._live},
             "/health/ready": {"GET": self._ready},
             "/": {"GET": self._live},
             "/api/hello": {"GET": self._live},
         }
-        self._open_paths = frozenset({"/", "/api/hello", "/health/live", "/health/ready"})
+        # Those that need no API key; the metrics have a key of their own.
+        self._open_paths = frozenset({"/", "/api/hello", "/health/live", "/health/ready", "/metrics"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -317,6 +321,9 @@ class App:
         name = incoming.scope["path"].removeprefix(_MODEL)
         shown = one_model(self._models, name, anthropic="anthropic-version" in incoming.headers)
         await incoming.reply(200, shown)
+
+    async def _metrics(self, incoming: Incoming) -> None:
+        await self._metrics_page.serve(incoming, self._running())
 
     async def _live(self, incoming: Incoming) -> None:
         await incoming.reply(200, {"status": "alive", "service": "lynkr"})

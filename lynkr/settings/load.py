@@ -42,6 +42,7 @@ def load_settings(
     key_variables |= set(_key_variables(tree))
     _complete_providers(tree, environ)
     _read_keys(tree, ("server",), environ)
+    _read_keys(tree, ("server",), environ, "metrics_key")
     problems += _unknown_providers(tree)
     problems += _bad_names(tree)
     problems += _bad_urls(tree)
@@ -143,21 +144,22 @@ def _complete_builtin(provider: dict[str, Any], name: str, key_variable: str) ->
         provider.setdefault("api_key_env", key_variable)
 
 
-def _read_keys(tree: RawTree, section: KeyPath, environ: Mapping[str, str]) -> None:
+def _read_keys(tree: RawTree, section: KeyPath, environ: Mapping[str, str], key: str = "api_key") -> None:
     """Read ``api_key_env`` into ``api_key``: above a key in the file, below ``LYNKR_..._API_KEY``."""
     table = tree.table(*section)
-    variable = table.get("api_key_env")
-    if isinstance(variable, str) and not isinstance(table.get("api_key"), EnvironmentText):
+    variable = table.get(f"{key}_env")
+    if isinstance(variable, str) and not isinstance(table.get(key), EnvironmentText):
         text = environ.get(variable.strip(), "").strip()
         if text:
-            tree.put((*section, "api_key"), EnvironmentText(text), variable_text(variable.strip()))
+            tree.put((*section, key), EnvironmentText(text), variable_text(variable.strip()))
 
 
 def _key_variables(tree: RawTree) -> Iterator[str]:
     for section in (tree.table("server"), *tree.tables("providers").values()):
-        variable = section.get("api_key_env")
-        if isinstance(variable, str):
-            yield variable.strip()
+        for name in ("api_key_env", "metrics_key_env"):
+            variable = section.get(name)
+            if isinstance(variable, str):
+                yield variable.strip()
 
 
 def _unknown_providers(tree: RawTree) -> Iterator[Problem]:
@@ -226,6 +228,14 @@ def _exposure(settings: Settings, tree: RawTree) -> Iterator[Problem]:
         message = "is an address others can reach, and no API key is set"
         fix = "set LYNKR_SERVER_API_KEY or server.api_key_env, or listen on 127.0.0.1"
         yield Problem(key, tree.origin(key), message, fix)
+    if server.metrics_open and not is_loopback(server.host):
+        key = ("server", "metrics_open")
+        message = "would show what is spent to everyone who reaches server.host"
+        yield Problem(key, tree.origin(key), message, "set server.metrics_key_env instead")
+    if server.metrics_key and server.metrics_key in server.accepted_keys:
+        key = ("server", "metrics_key")
+        fix = "give the scraper a key of its own: every client holds the API key"
+        yield Problem(key, tree.origin(key), "is an API key as well", fix)
 
 
 def _ignored(environ: Mapping[str, str], key_variables: set[str]) -> Iterator[Notice]:

@@ -122,7 +122,9 @@ class ServerSettings:
     """Where the gateway listens and what it admits.
 
     Any address but a loopback one needs an API key.  *api_key* and *api_keys*
-    (several, to change them without a gap) are all accepted.  *max_in_flight*
+    (several, to change them without a gap) are all accepted.  *metrics_key*
+    opens ``/metrics`` and nothing else does, unless *metrics_open* shows them to
+    everyone who reaches a loopback address.  *max_in_flight*
     counts requests; one more is refused with 503.  *drain_seconds* is how long
     SIGTERM waits for the requests under way; *ping_seconds* the longest
     silence a streaming client sees.
@@ -133,6 +135,9 @@ class ServerSettings:
     api_key: Secret | None = None
     api_key_env: str | None = None
     api_keys: tuple[Secret, ...] = ()
+    metrics_key: Secret | None = None
+    metrics_key_env: str | None = None
+    metrics_open: bool = False
     max_body_bytes: int = field(default=32 * MIB, validator=_positive)
     max_header_bytes: int = field(default=64 * 1024, validator=_positive)
     max_in_flight: int = field(default=1024, validator=_positive)
@@ -144,6 +149,16 @@ class ServerSettings:
         """Every key a client may present; empty when none is asked for."""
         first = () if self.api_key is None else (self.api_key,)
         return tuple(dict.fromkeys((*first, *self.api_keys)))
+
+    @property
+    def metrics_keys(self) -> tuple[Secret, ...]:
+        """Every key that opens ``/metrics``."""
+        return () if self.metrics_key is None else (self.metrics_key,)
+
+    @property
+    def shows_metrics(self) -> bool:
+        """Whether anyone may read ``/metrics``."""
+        return self.metrics_open or bool(self.metrics_keys)
 
 
 @frozen

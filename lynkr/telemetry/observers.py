@@ -14,7 +14,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
@@ -22,6 +22,7 @@ from lynkr.service import Layer
 from lynkr.telemetry.record import Record
 
 _LOG: Final = logging.getLogger("lynkr.telemetry")
+_Observer = TypeVar("_Observer")
 
 
 @frozen
@@ -119,6 +120,10 @@ class Observers:
         self._dropped = 0
         self._failures = 0
         self._last_error: str | None = None
+
+    def first(self, kind: type[_Observer], /) -> _Observer | None:
+        """The first observer of that class, to ask it for what it has gathered."""
+        return next((one for one in self._observers if isinstance(one, kind)), None)
 
     def tell(self, ended: Ended, /) -> None:
         """Hand over a finished request; never waits for an observer and never raises.  From any thread."""

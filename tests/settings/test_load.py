@@ -35,6 +35,7 @@ CANARY = "sk-canary-7f3a9"
 # Every scalar key of the plain sections: (section, key, a value that is not the default).
 _PLAIN = [
     ("server", "host", "localhost"),
+    ("server", "metrics_open", True),
     ("server", "port", 4000),
     ("server", "max_body_bytes", 1000),
     ("server", "max_header_bytes", 1000),
@@ -157,6 +158,8 @@ def test_every_plain_key_is_in_the_precedence_test():
         ("server", "api_key"),
         ("server", "api_key_env"),
         ("server", "api_keys"),
+        ("server", "metrics_key"),
+        ("server", "metrics_key_env"),
         ("pricing", "overrides"),
     }
     all_keys = {

@@ -106,6 +106,7 @@ def build_providers(settings: Settings, transport: Transport, prices: SnapshotPr
             transport=transport,
             timeouts=provider.timeouts,
             headers=provider.headers,
+            betas=provider.betas,
             profiles=prices.profile,
         )
         for name, provider in settings.providers.items()

@@ -84,7 +84,7 @@ class ClientWireError(WireError):
 class UnknownResponseError(ClientWireError):
     """The request goes on from an answer that nobody here knows (`previous_response_id`)."""
 
-    code = "previous_response_not_found"
+    code: ClassVar[str | None] = "previous_response_not_found"
 
     def __init__(self, response_id: str) -> None:
         # The words are OpenAI's own: clients match on them (read 2026-11).

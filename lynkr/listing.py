@@ -8,7 +8,7 @@ shape (all read 2026-11).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import parse_qs
 
 from attrs import frozen
@@ -24,7 +24,7 @@ _MOST_A_PAGE: Final = 1_000
 class UnknownModel(ClientWireError):
     """No model of that name is listed (404)."""
 
-    code = "model_not_found"
+    code: ClassVar[str | None] = "model_not_found"
 
     def __init__(self, name: str) -> None:
         super().__init__(

@@ -71,8 +71,8 @@ class SqliteBreakers:
     ) -> None:
         if max_keys < 1:
             raise ValueError("max_keys must be at least 1")
-        self.config = BreakerConfig() if config is None else config
-        self.faults = 0
+        self.config: BreakerConfig = BreakerConfig() if config is None else config
+        self.faults: int = 0
         self.last_fault: str | None = None
         self._path = Path(path)
         self._max_keys = max_keys

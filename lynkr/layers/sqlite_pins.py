@@ -47,7 +47,7 @@ class SqlitePins:
         busy_timeout: float = 0.02,
         pause: float = 1.0,
     ) -> None:
-        self.faults = 0
+        self.faults: int = 0
         self.last_fault: str | None = None
         self._path = Path(path)
         self._ttl = ttl

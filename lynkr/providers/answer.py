@@ -29,7 +29,7 @@ class Connection:
         self._chunks: AsyncIterator[bytes] | None = None
         self._unwrapper: Unwrapper | None = None
         self.target = target
-        self.status = 0
+        self.status: int = 0
         self.headers: Mapping[str, str] = {}
 
     async def open(self) -> None:

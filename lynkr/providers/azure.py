@@ -12,6 +12,7 @@ from lynkr.errors import ConfigError
 from lynkr.model import WireFormat
 from lynkr.providers.auth import KeyHeader
 from lynkr.providers.base import Auth, Endpoint
+from lynkr.providers.betas import FOUNDRY_BETAS
 from lynkr.providers.body_rules import BodyRules
 from lynkr.providers.endpoints import ModelEndpoint
 from lynkr.providers.entra import EntraAuth, default_credential
@@ -87,7 +88,9 @@ def azure_anthropic(setup: Setup) -> HTTPProvider:
     base = _base(setup, "https://RESOURCE.services.ai.azure.com")
     path = base.path if base.path.rstrip("/") or not _is_azure(base) else "/anthropic"
     address = with_path(base, call_path(WireFormat.ANTHROPIC_MESSAGES, path))
-    return http_provider(setup, WireFormat.ANTHROPIC_MESSAGES, address, _auth(setup, "x-api-key", SCOPE))
+    auth = _auth(setup, "x-api-key", SCOPE)
+    rules = BodyRules(betas=FOUNDRY_BETAS.knowing(setup.betas))
+    return http_provider(setup, WireFormat.ANTHROPIC_MESSAGES, address, auth, rules)
 
 
 def _is_azure(base: SplitResult) -> bool:

@@ -9,12 +9,13 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from lynkr.errors import ConfigError, UpstreamError, UpstreamWireError
 from lynkr.model import Json
 from lynkr.providers.auth import Bearer
 from lynkr.providers.base import Auth, Unwrapper
+from lynkr.providers.betas import BEDROCK_BETAS
 from lynkr.providers.body_rules import BodyRules
 from lynkr.providers.endpoints import ModelEndpoint
 from lynkr.providers.http_provider import Counting, HTTPProvider
@@ -82,18 +83,28 @@ def invoke_anthropic(setup: Setup) -> HTTPProvider:
     model = f"{base}/model/{{model}}"
     fixed: dict[str, Json] = {"anthropic_version": setup.cloud.api_version or ANTHROPIC_VERSION}
     in_address = frozenset({"model", "stream"})
-    counted = BodyRules(leave_out=in_address | NOT_COUNTED, fixed=fixed, betas_field="anthropic_beta")
+    rules = BodyRules(
+        leave_out=in_address,
+        fixed=fixed,
+        betas=BEDROCK_BETAS.knowing(setup.betas),
+        betas_field="anthropic_beta",
+    )
     return HTTPProvider(
         name=setup.name,
         codec=InvokeModelCodec(),
         endpoint=ModelEndpoint(f"{model}/invoke", f"{model}/invoke-with-response-stream"),
         transport=setup.transport,
         auth=_auth(setup),
-        rules=BodyRules(leave_out=in_address, fixed=fixed, betas_field="anthropic_beta"),
+        rules=rules,
         headers=setup.headers,
         timeouts=setup.timeouts,
         framing=InvokeModelFraming(),
-        counting=Counting(_CountEndpoint(base), counted, _count_invoked, "inputTokens"),
+        counting=Counting(
+            _CountEndpoint(base),
+            evolve(rules, leave_out=in_address | NOT_COUNTED),
+            _count_invoked,
+            "inputTokens",
+        ),
         profiles=setup.profiles,
         clock=setup.clock,
         owns_transport=setup.owns_transport,

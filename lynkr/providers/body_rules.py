@@ -1,4 +1,11 @@
-"""What a host wants different from its dialect's plain body, as data."""
+"""What a host wants different from its dialect's plain body, as data.
+
+Theory of operation.  Rules never rewrite a body step by step: they read it once
+and say which of its top-level fields to set and which to leave out (`Changes`).
+The same answer is put into a translated body (`BodyRules.apply`) and into a
+client's own text (`BodyRules.splice`), so that both ways mean the same.  What a
+client asked for and does not get is a `Loss`.
+"""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -7,7 +14,37 @@ from typing import Final
 from attrs import field, frozen
 
 from lynkr.model import Json, Loss
+from lynkr.providers.betas import ALL_BETAS, KnownBetas, without_switched
 from lynkr.wire.json_body import JsonBody
+
+
+@frozen
+class Settled:
+    """Fields that some models have settled themselves, and refuse to be told.
+
+    *models* are beginnings of names, and so are *but*, the exceptions among
+    them.  *when_thinking*: only where the body asks for reasoning
+    (``reasoning_effort`` other than ``none``).
+    """
+
+    fields: frozenset[str]
+    models: tuple[str, ...]
+    but: tuple[str, ...] = ()
+    when_thinking: bool = False
+
+    def holds(self, model: str, body: Mapping[str, Json]) -> bool:
+        if not model.startswith(self.models) or (self.but and model.startswith(self.but)):
+            return False
+        return not self.when_thinking or body.get("reasoning_effort") not in (None, "none")
+
+
+@frozen
+class Changes:
+    """What to do to a body: fields to set, fields to leave out, and what of the client's wishes falls."""
+
+    put: Mapping[str, Json]
+    drop: frozenset[str] = frozenset()
+    losses: tuple[Loss, ...] = ()
 
 
 @frozen
@@ -20,38 +57,45 @@ class BodyRules:
 
     *leave_out*: fields the host does not take in a body, such as the ``model``
     that stands in its path.  *fixed*: fields every body must hold, the
-    client's own of that name notwithstanding.  *betas_field*: where the host
-    wants a list of what others take in the ``anthropic-beta`` header.
-    *settled*: fields that models whose names begin with one of
-    *settled_prefixes* have settled themselves, and refuse to be told.
+    client's own of that name notwithstanding.  *settled*: what some of its
+    models refuse to be told.
+
+    *takes*: all fields of a body the host knows, where it refuses any other
+    (None where it does not).  *renames*: its names of fields that the dialect
+    calls otherwise.  *message_takes* and *message_renames* are the same for the
+    fields of each message.
+
+    *betas*: the betas of Anthropic's dialect the host knows.  *betas_field*:
+    where it wants them in the body and not in the ``anthropic-beta`` header.
     """
 
     stream_usage: bool = False
     completion_tokens_prefixes: tuple[str, ...] = ()
     leave_out: frozenset[str] = frozenset()
     fixed: Mapping[str, Json] = field(factory=lambda: MappingProxyType({}))
+    settled: tuple[Settled, ...] = ()
+    takes: frozenset[str] | None = None
+    renames: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
+    message_takes: frozenset[str] | None = None
+    message_renames: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
+    betas: KnownBetas = ALL_BETAS
     betas_field: str | None = None
-    settled: frozenset[str] = frozenset()
-    settled_prefixes: tuple[str, ...] = ()
 
     def apply(self, body: Mapping[str, Json], model: str, betas: Sequence[str] = ()) -> Mapping[str, Json]:
         """*body* as the host wants it; the same object when nothing is to change.
 
         *betas* are those the headers ask for.
         """
-        left_out = self._left_out(model)
-        changed = {name: value for name, value in body.items() if name not in left_out}
-        if self.refuses(body, model):
-            limit = changed.pop("max_tokens")
-            changed.setdefault("max_completion_tokens", limit)
+        changes = self.changes(body, model, betas)
+        changed = {name: value for name, value in body.items() if name not in changes.drop}
+        changed.update(changes.put)
         if self.stream_usage and body.get("stream") is True:
             # OpenAI Chat, "stream_options": usage comes in the last chunk (read 2026-11).
-            match body.get("stream_options"):
+            match changed.get("stream_options"):
                 case Mapping() as asked:
                     changed["stream_options"] = {**asked, "include_usage": True}
                 case _:
                     changed["stream_options"] = {"include_usage": True}
-        changed.update(self._put(body, betas))
         return body if changed == body else changed
 
     def splice(self, body: JsonBody, model: str, betas: Sequence[str] = ()) -> bytes:
@@ -59,50 +103,126 @@ class BodyRules:
 
         Its very bytes when there is nothing to do.
         """
-        put = dict(self._put(body.value, betas))
+        changes = self.changes(body.value, model, betas)
+        put = dict(changes.put)
         if "model" not in self.leave_out:
             put["model"] = model
         put = {name: value for name, value in put.items() if value != body.value.get(name, _ABSENT)}
-        left_out = self._left_out(model)
-        if not put and left_out.isdisjoint(body.value):
+        if not put and changes.drop.isdisjoint(body.value):
             return body.text.encode()
-        return body.edit(put, left_out)
+        return body.edit(put, changes.drop)
 
-    def losses(self, body: Mapping[str, Json], model: str) -> tuple[Loss, ...]:
-        """What of a client's wishes in *body* falls by these rules: the fields the model settles itself."""
-        if not self.settled or not model.startswith(self.settled_prefixes):
-            return ()
-        found = (name for name in body if name in self.settled)
-        reason = f"{model} settles it itself and refuses to be told"
-        return tuple(Loss(_PATHS.get(name, f"extras.{name}"), reason) for name in found)
+    def losses(self, body: Mapping[str, Json], model: str, betas: Sequence[str] = ()) -> tuple[Loss, ...]:
+        """What of a client's wishes in *body* and in its betas falls by these rules."""
+        return self.changes(body, model, betas).losses
 
-    def refuses(self, body: Mapping[str, Json], model: str) -> bool:
-        """Whether the host would answer 400 to *body* as it stands: it cannot go through untouched."""
-        return "max_tokens" in body and model.startswith(self.completion_tokens_prefixes)
+    def header_betas(self, betas: Sequence[str]) -> list[str]:
+        """Those of *betas* that go on in the header, as the host calls them."""
+        return [] if self.betas_field is not None else list(self.betas.split(betas)[0])
 
-    def _left_out(self, model: str) -> frozenset[str]:
-        is_settled = bool(self.settled) and model.startswith(self.settled_prefixes)
-        return self.leave_out | self.settled if is_settled else self.leave_out
+    def changes(self, body: Mapping[str, Json], model: str, betas: Sequence[str] = ()) -> Changes:
+        """What is to be done to *body* for *model*; *betas* are those the headers ask for."""
+        put: dict[str, Json] = dict(self.fixed)
+        drop = set(self.leave_out)
+        losses: list[Loss] = []
+        self._tell_betas(body, betas, put, drop, losses)
+        for settled in self.settled:
+            if settled.holds(model, body):
+                found = [name for name in body if name in settled.fields]
+                drop.update(found)
+                losses.extend(
+                    _loss(name, f"{model} settles it itself and refuses to be told") for name in found
+                )
+        self._rename(body, model, put, drop)
+        if self.takes is not None:
+            unknown = [name for name in body if not (name in self.takes or name in drop or name in put)]
+            drop.update(unknown)
+            losses.extend(_loss(name, "the host refuses a field it does not know") for name in unknown)
+        if self.message_takes is not None:
+            self._tidy_messages(body.get("messages"), self.message_takes, put, losses)
+        put.update(self.fixed)
+        return Changes(put, frozenset(drop), tuple(losses))
 
-    def _put(self, body: Mapping[str, Json], betas: Sequence[str]) -> Mapping[str, Json]:
-        """The fields this host wants in every body."""
-        if self.betas_field is None or not betas:
-            return self.fixed
-        own = body.get(self.betas_field)
-        asked = [*own, *betas] if isinstance(own, list | tuple) else betas
-        return {**self.fixed, self.betas_field: _distinct(asked)}
+    def _rename(self, body: Mapping[str, Json], model: str, put: dict[str, Json], drop: set[str]) -> None:
+        renames = dict(self.renames)
+        if model.startswith(self.completion_tokens_prefixes):
+            renames["max_tokens"] = "max_completion_tokens"
+        for name, theirs in renames.items():
+            if name in body and name not in drop:
+                drop.add(name)
+                if theirs not in body:
+                    put[theirs] = body[name]
+
+    def _tidy_messages(
+        self, messages: Json, takes: frozenset[str], put: dict[str, Json], losses: list[Loss]
+    ) -> None:
+        """Set the messages without what the host refuses in them, where there is any of it."""
+        if not isinstance(messages, list | tuple):
+            return
+        tidied: list[Json] = []
+        for at, message in enumerate(messages):
+            if not isinstance(message, Mapping) or takes.issuperset(message):
+                tidied.append(message)
+                continue
+            kept = {name: value for name, value in message.items() if name in takes}
+            for name in message.keys() - kept.keys():
+                theirs = self.message_renames.get(name)
+                if theirs is not None:
+                    kept.setdefault(theirs, message[name])
+                elif message[name] is not None:
+                    losses.append(Loss(f"messages[{at}].extras.{name}", "the host refuses it in a message"))
+            tidied.append(kept)
+        if tidied != list(messages):
+            put["messages"] = tidied
+
+    def _tell_betas(
+        self,
+        body: Mapping[str, Json],
+        betas: Sequence[str],
+        put: dict[str, Json],
+        drop: set[str],
+        losses: list[Loss],
+    ) -> None:
+        """Set the betas of the body, and take out what those switch on that the host does not know."""
+        own = body.get(self.betas_field) if self.betas_field is not None else None
+        named = [beta for beta in own if isinstance(beta, str)] if isinstance(own, list | tuple) else []
+        kept, fallen = self.betas.split(list(dict.fromkeys((*named, *betas))))
+        if fallen:
+            switched = without_switched(body, fallen)
+            put.update(switched.put)
+            drop.update(switched.drop)
+            losses.extend(
+                Loss("headers.anthropic-beta", f"{beta!r} is a beta the host does not know")
+                for beta in fallen
+            )
+            losses.extend(switched.losses)
+        if self.betas_field is None or not (betas or fallen):
+            return
+        if kept:
+            odd = [beta for beta in own if not isinstance(beta, str)] if isinstance(own, list | tuple) else []
+            put[self.betas_field] = [*kept, *odd]
+        elif self.betas_field in body:
+            drop.add(self.betas_field)
 
 
-def _distinct(items: Sequence[Json]) -> list[Json]:
-    """*items* without what came before; they need not be hashable."""
-    seen: list[Json] = []
-    for item in items:
-        if item not in seen:
-            seen.append(item)
-    return seen
+def _loss(name: str, reason: str) -> Loss:
+    return Loss(_PATHS.get(name, f"extras.{name}"), reason)
 
 
 _ABSENT: Final = object()
-_PATHS: Final = {"temperature": "sampling.temperature", "top_p": "sampling.top_p"}
-PLAIN_BODIES = BodyRules()
-CHAT_BODIES = BodyRules(stream_usage=True)
+# Where the canonical request has what a body calls so.
+_PATHS: Final = MappingProxyType(
+    {
+        "temperature": "sampling.temperature",
+        "top_p": "sampling.top_p",
+        "top_k": "sampling.top_k",
+        "seed": "sampling.seed",
+        "stop": "sampling.stop",
+        "parallel_tool_calls": "parallel_tool_calls",
+        "reasoning_effort": "reasoning.effort",
+        "response_format": "output_format",
+        "user": "user",
+    }
+)
+PLAIN_BODIES: Final = BodyRules()
+CHAT_BODIES: Final = BodyRules(stream_usage=True)

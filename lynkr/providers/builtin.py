@@ -7,7 +7,7 @@ A host that speaks a known dialect is one `Host` value::
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
@@ -45,6 +45,7 @@ def builtin(
     transport: Transport,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
     headers: Mapping[str, str] = MappingProxyType({}),
+    betas: Sequence[str] = (),
     profiles: Callable[[Target], Profile] | None = None,
     clock: Callable[[], float] = time.monotonic,
     owns_transport: bool = False,
@@ -54,7 +55,7 @@ def builtin(
     *base_url*: for OpenAI's dialects it ends before ``/chat/completions`` or ``/responses``
     (``https://host/v1``), for Anthropic's before or after ``/v1``; a complete
     address is taken as it is.  *cloud* is for kinds that are places in a
-    cloud.  *headers* go with every request.  *profiles*
+    cloud.  *headers* go with every request.  *betas*: see `lynkr.providers.setup.Setup`.  *profiles*
     tells what a target can do; what it leaves open the host fills in.  *clock*
     is the one `Call.deadline` is in.
 
@@ -71,6 +72,7 @@ def builtin(
         transport=transport,
         timeouts=timeouts,
         headers={n.lower(): v for n, v in {**host.headers, **headers}.items()},
+        betas=tuple(betas),
         profiles=filled(profiles, host.profile),
         clock=clock,
         owns_transport=owns_transport,

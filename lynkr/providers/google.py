@@ -17,6 +17,7 @@ from lynkr.errors import ConfigError
 from lynkr.model import Json
 from lynkr.providers.auth import Bearer, KeyHeader, NoAuth
 from lynkr.providers.base import Auth
+from lynkr.providers.betas import VERTEX_BETAS, VERTEX_COUNTED_BETAS
 from lynkr.providers.body_rules import BodyRules
 from lynkr.providers.endpoints import FixedEndpoint, ModelEndpoint
 from lynkr.providers.http_provider import Counting, HTTPProvider
@@ -132,10 +133,12 @@ def vertex_anthropic(setup: Setup) -> HTTPProvider:
     fixed: dict[str, Json] = {"anthropic_version": setup.cloud.api_version or ANTHROPIC_VERSION}
     endpoint = GoogleEndpoint(f"{models}/{{model}}:rawPredict", f"{models}/{{model}}:streamRawPredict", _KEPT)
     # Here the model stays in the body, for it is not in the address.
+    rules = BodyRules(leave_out=frozenset({"model"}), fixed=fixed, betas=VERTEX_BETAS.knowing(setup.betas))
+    counted = VERTEX_COUNTED_BETAS.knowing(setup.betas)
     counting = Counting(
-        FixedEndpoint(f"{models}/count-tokens:rawPredict"), BodyRules(leave_out=NOT_COUNTED, fixed=fixed)
+        FixedEndpoint(f"{models}/count-tokens:rawPredict"),
+        BodyRules(leave_out=NOT_COUNTED, fixed=fixed, betas=counted),
     )
-    rules = BodyRules(leave_out=frozenset({"model"}), fixed=fixed)
     return _provider(setup, _Speech(AnthropicCodec(), endpoint, _auth(setup), rules, counting))
 
 

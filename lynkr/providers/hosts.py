@@ -19,6 +19,15 @@ from lynkr.providers.base import Auth, Provider
 from lynkr.providers.body_rules import CHAT_BODIES, PLAIN_BODIES, BodyRules
 from lynkr.providers.dialects import DialectProvider
 from lynkr.providers.endpoints import ModelEndpoint
+from lynkr.providers.host_rules import (
+    CEREBRAS_RULES,
+    DATABRICKS_RULES,
+    GROQ_RULES,
+    MISTRAL_RULES,
+    MOONSHOT_RULES,
+    OPENAI_RULES,
+    XAI_RULES,
+)
 from lynkr.providers.making import call_path, checked_url, http_provider, with_path
 from lynkr.providers.setup import Setup
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile
@@ -78,25 +87,6 @@ _NATIVE: Final = WireFormat.OLLAMA_CHAT
 _GEMINI: Final = WireFormat.GEMINI
 _CONVERSE: Final = WireFormat.BEDROCK_CONVERSE
 
-# "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead": o-series and
-# GPT-5.x (OpenAI error text; "max_tokens ... not compatible with o-series models" in the API reference;
-# read 2026-11).  Azure's deployments are told by their names, which mostly are the model's.
-OPENAI_RULES: Final = BodyRules(
-    stream_usage=True, completion_tokens_prefixes=("o1", "o3", "o4", "gpt-5", "gpt-6")
-)
-# "temperature", "top_p", "n" and the penalties "cannot be modified" in K2.5 and K2.6
-# (platform.kimi.ai/docs/api/models-overview, read 2026-11).  That another value is a 400 is what users met,
-# with these (hermes-agent #12668, odysseus #3959) and K2.7 Code (Minnow #291).  K3 is taken to be like them.
-MOONSHOT_RULES: Final = BodyRules(
-    stream_usage=True,
-    settled=frozenset({"temperature", "top_p", "n", "presence_penalty", "frequency_penalty"}),
-    settled_prefixes=("kimi-k2.5", "kimi-k2.6", "kimi-k2.7", "kimi-k3"),
-)
-# `400 ... json: unknown field "stream_options"` (Databricks' answer in continuedev/continue #12936).  Chunks
-# tell usage unasked (streams recorded in llama-stack's tests; "Responses include a usage sub-message",
-# docs.databricks.com/machine-learning/foundation-model-apis/api-reference; all read 2026-11).
-_DATABRICKS_RULES: Final = BodyRules(leave_out=frozenset({"model", "stream_options"}))
-
 
 def auth_of(style: AuthStyle, setup: Setup) -> Auth:
     """The key of *setup*, the way a host wants it."""
@@ -142,10 +132,10 @@ def _databricks(setup: Setup) -> Provider:
     path = base.path.rstrip("/")
     auth = auth_of(AuthStyle.BEARER, setup)
     if path.endswith("/invocations"):
-        return http_provider(setup, _CHAT, with_path(base, path), auth, _DATABRICKS_RULES)
+        return http_provider(setup, _CHAT, with_path(base, path), auth, DATABRICKS_RULES)
     root = with_path(base, path.removesuffix("/serving-endpoints"))
     address = f"{root}/serving-endpoints/{{model}}/invocations"
-    return http_provider(setup, _CHAT, ModelEndpoint(address, address), auth, _DATABRICKS_RULES)
+    return http_provider(setup, _CHAT, ModelEndpoint(address, address), auth, DATABRICKS_RULES)
 
 
 def _local(port: int, key_env: str) -> Host:
@@ -319,15 +309,15 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             build=_two_dialects("https://api.deepseek.com", "https://api.deepseek.com/anthropic"),
         ),
         # console.groq.com/docs/openai (read 2026-11)
-        "groq": _compatible("https://api.groq.com/openai/v1", "GROQ_API_KEY", version_path="/openai/v1"),
-        # docs.mistral.ai/api (read 2026-11), which has no stream_options.  With it the host answered 422
-        # "Extra inputs are not permitted" in 2025 (openai-agents-python #442, avante.nvim #2347), and usage
-        # came unasked (anon-kode #53).
+        "groq": _compatible(
+            "https://api.groq.com/openai/v1", "GROQ_API_KEY", version_path="/openai/v1", rules=GROQ_RULES
+        ),
+        # docs.mistral.ai/api (read 2026-11)
         "mistral": _compatible(
             "https://api.mistral.ai/v1",
             "MISTRAL_API_KEY",
             version_path="/v1",
-            rules=PLAIN_BODIES,
+            rules=MISTRAL_RULES,
             embeds=True,
         ),
         # docs.together.ai/docs/inference/openai-compatibility (read 2026-11); formerly api.together.xyz
@@ -342,9 +332,11 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             embeds=True,
         ),
         # docs.x.ai/api/integrations (read 2026-11)
-        "xai": _compatible("https://api.x.ai/v1", "XAI_API_KEY", version_path="/v1"),
+        "xai": _compatible("https://api.x.ai/v1", "XAI_API_KEY", version_path="/v1", rules=XAI_RULES),
         # inference-docs.cerebras.ai/resources/openai (read 2026-11)
-        "cerebras": _compatible("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", version_path="/v1"),
+        "cerebras": _compatible(
+            "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", version_path="/v1", rules=CEREBRAS_RULES
+        ),
         # edenai.co/docs/v3/llms/chat-completions; docs.edenai.co still shows /v3/llm (both read 2026-11)
         "edenai": _compatible("https://api.edenai.run/v3", "EDENAI_API_KEY", version_path="/v3"),
         # atlascloud.ai/docs/api-keys (read 2026-11); no page read tells of /embeddings

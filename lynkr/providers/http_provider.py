@@ -237,14 +237,16 @@ class HTTPProvider:
     def _outgoing(self, call: Call, rules: BodyRules) -> _Outgoing:
         model = call.target.model
         raw = self._own_dialect(call)
-        if raw is not None and not rules.refuses(raw.value, model):
+        if raw is not None:
             headers = self._headers(call, {})
-            body = rules.splice(raw, model, _moved_betas(headers, rules))
-            return _Outgoing(body, headers, passes=True, losses=rules.losses(raw.value, model))
+            betas = _told_betas(headers, rules)
+            body = rules.splice(raw, model, betas)
+            return _Outgoing(body, headers, passes=True, losses=rules.losses(raw.value, model, betas))
         encoded = self.codec.encode_request(evolve(call.request, model=model))
         headers = self._headers(call, encoded.headers)
-        body = dump(rules.apply(encoded.body, model, _moved_betas(headers, rules)))
-        losses = (*encoded.losses, *rules.losses(encoded.body, model), *self._fallen_headers(call))
+        betas = _told_betas(headers, rules)
+        body = dump(rules.apply(encoded.body, model, betas))
+        losses = (*encoded.losses, *rules.losses(encoded.body, model, betas), *self._fallen_headers(call))
         return _Outgoing(body, headers, passes=False, losses=losses)
 
     def _fallen_headers(self, call: Call) -> tuple[Loss, ...]:
@@ -419,11 +421,17 @@ def _split_betas(text: str) -> list[str]:
     return list(dict.fromkeys(beta.strip() for beta in text.split(",") if beta.strip()))
 
 
-def _moved_betas(headers: dict[str, str], rules: BodyRules) -> list[str]:
-    """The betas to go into the body, which leave *headers*; none where the host reads the header."""
-    if rules.betas_field is None:
+def _told_betas(headers: dict[str, str], rules: BodyRules) -> list[str]:
+    """The betas *headers* ask for; in them stay those that the host knows and reads there."""
+    if _BETA not in headers:
         return []
-    return _split_betas(headers.pop(_BETA, ""))
+    betas = _split_betas(headers[_BETA])
+    stay = rules.header_betas(betas)
+    if not stay:
+        del headers[_BETA]
+    elif stay != betas:
+        headers[_BETA] = ",".join(stay)
+    return betas
 
 
 def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:

@@ -111,7 +111,7 @@ def http_provider(
     if is_anthropic and isinstance(endpoint, str):
         address = urlsplit(endpoint)
         count = FixedEndpoint(with_path(address, f"{address.path}/count_tokens"))
-        counting = Counting(count, BodyRules(leave_out=NOT_COUNTED))
+        counting = Counting(count, evolve(rules, leave_out=NOT_COUNTED))
     return HTTPProvider(
         name=setup.name,
         codec=codec_of(format),

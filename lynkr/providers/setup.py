@@ -37,7 +37,8 @@ def _no_profile(_: Target) -> Profile:
 class Setup:
     """The arguments of `lynkr.providers.builtin`, for a `Host` that builds its provider itself.
 
-    *headers* names are lower case.
+    *headers* names are lower case.  *betas* are betas of Anthropic's dialect that
+    the owner knows the host to take, beside those `lynkr.providers.betas` has.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Setup:
     transport: Transport = field(repr=False)
     timeouts: Timeouts = DEFAULT_TIMEOUTS
     headers: Mapping[str, str] = field(factory=lambda: MappingProxyType({}), repr=False)
+    betas: tuple[str, ...] = ()
     profiles: Callable[[Target], Profile] = field(default=_no_profile, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     owns_transport: bool = False

@@ -251,9 +251,9 @@ class WindowBreaker:
     def __init__(
         self, name: str, config: BreakerConfig | None = None, *, data: BreakerData = NEW_BREAKER
     ) -> None:
-        self.name = name
-        self.config = BreakerConfig() if config is None else config
-        self.data = data
+        self.name: str = name
+        self.config: BreakerConfig = BreakerConfig() if config is None else config
+        self.data: BreakerData = data
 
     def state(self, now: float, /) -> BreakerState:
         return state_at(self.data, self.config, now)

@@ -95,7 +95,8 @@ class ProviderSettings:
     it costs nothing and clear text is expected.  So it is taken to be at a
     loopback address; set it to false where a loopback proxy forwards to a host
     that charges.  *region*, *project*, *api_version* and *profile* are for the
-    clouds: see `lynkr.providers.Cloud`.
+    clouds: see `lynkr.providers.Cloud`.  *betas* are betas of Anthropic's dialect
+    its host takes beside those known to; ``*`` is all.
     """
 
     kind: str = field(validator=_kind)
@@ -109,6 +110,7 @@ class ProviderSettings:
     project: str | None = None
     api_version: str | None = None
     profile: str | None = None
+    betas: tuple[str, ...] = ()
 
     @property
     def cloud(self) -> Cloud:

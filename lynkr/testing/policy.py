@@ -442,14 +442,14 @@ class RouterMachine(RuleBasedStateMachine):
 
     @initialize(ttl=st.sampled_from((60.0, 6 * 3600.0)))
     def begin(self, ttl: float) -> None:
-        self.now = 0.0
-        self.pins = MemoryPins(ttl)
+        self.now: float = 0.0
+        self.pins: MemoryPins = MemoryPins(ttl)
         self.said: list[Message] = []
         self.down: set[Target] = set()
         self.loop: Target | None = None
-        self.calls = 0
+        self.calls: int = 0
         router = type(self).router
-        self.known = self.targets or (
+        self.known: tuple[Target, ...] = self.targets or (
             tuple(rung.target for rung in router.tiers.ladder(Tier.SIMPLE))
             if isinstance(router, PipelineRouter)
             else ()

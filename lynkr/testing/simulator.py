@@ -80,8 +80,8 @@ class Simulator:
         keep: int = 1_000,
         compose: Composer = turn_of,
     ) -> None:
-        self.scripts = dict(scripts or {})
-        self.default = default or Script()
+        self.scripts: dict[str, Script] = dict(scripts or {})
+        self.default: Script = default or Script()
         self.models = models
         self.requests: deque[RecordedRequest] = deque(maxlen=keep)
         self.active = 0
@@ -229,7 +229,7 @@ class SimulatorServer:
     """
 
     def __init__(self, simulator: Simulator | None = None, *, port: int = 0) -> None:
-        self.simulator = simulator or Simulator()
+        self.simulator: Simulator = simulator or Simulator()
         self._port = port
         self._changed = anyio.Event()
         self._tasks: TaskGroup

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lynkr.providers.body_rules import CHAT_BODIES, PLAIN_BODIES, BodyRules
+from lynkr.providers.body_rules import CHAT_BODIES, PLAIN_BODIES, BodyRules, Settled
 from lynkr.providers.builtin import HOSTS
 from lynkr.wire.json_body import parse_body
 
@@ -24,7 +24,6 @@ def test_plain_rules_change_nothing(body, model):
 def test_applying_rules_twice_is_applying_them_once(body, model):
     once = OPENAI.apply(body, model)
     assert OPENAI.apply(once, model) is once
-    assert not OPENAI.refuses(once, model)
 
 
 @given(BODIES, st.sampled_from(["o3-mini", "gpt-4o"]))
@@ -38,14 +37,12 @@ def test_rules_touch_only_the_fields_they_are_about(body, model):
 
 @pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5.4-nano", "gpt-6"])
 def test_models_that_refuse_max_tokens_get_max_completion_tokens(model):
-    assert OPENAI.refuses({"max_tokens": 5}, model)
     assert OPENAI.apply({"max_tokens": 5}, model) == {"max_completion_tokens": 5}
     assert OPENAI.apply({"max_tokens": 5, "max_completion_tokens": 9}, model) == {"max_completion_tokens": 9}
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "gpt-3.5-turbo", "gpt-oss:20b", "chatgpt-4o"])
 def test_other_models_keep_max_tokens(model):
-    assert not OPENAI.refuses({"max_tokens": 5}, model)
     assert OPENAI.apply({"max_tokens": 5}, model) == {"max_tokens": 5}
 
 
@@ -100,7 +97,7 @@ def test_a_body_that_is_right_already_keeps_its_bytes(text):
     assert PLAIN_BODIES.splice(parse_body(text.encode()), "m") == text.encode()
 
 
-SETTLED = BodyRules(settled=frozenset({"temperature", "n"}), settled_prefixes=("kimi-k3",))
+SETTLED = BodyRules(settled=(Settled(frozenset({"temperature", "n"}), ("kimi-k3",)),))
 
 
 def test_fields_a_model_has_settled_are_left_out_on_both_ways_and_said():
@@ -118,3 +115,111 @@ def test_another_model_is_told_all_the_same():
     assert SETTLED.splice(raw, "moonshot-v1") == b'{"model":"moonshot-v1","temperature":0.2}'
     assert SETTLED.losses(raw.value, "moonshot-v1") == ()
     assert SETTLED.losses({"model": "m"}, "kimi-k3") == ()
+
+
+# --- What single hosts refuse ---------------------------------------------------------------------------
+
+HISTORY = [
+    {"role": "user", "content": "hi", "name": "ann"},
+    {"role": "assistant", "content": "yes", "reasoning_content": "hm", "refusal": None, "annotations": []},
+]
+# What the SDKs and agents send beyond the plain request.
+FULL = {
+    "model": "m",
+    "messages": HISTORY,
+    "seed": 7,
+    "max_completion_tokens": 9,
+    "logprobs": True,
+    "logit_bias": {},
+    "store": False,
+    "user": "u",
+    "temperature": 0.2,
+    "parallel_tool_calls": True,
+}
+CHAT_HOSTS = sorted(name for name, host in HOSTS.items() if host.format == "openai_chat")
+
+
+def assistant_of(body):
+    return body["messages"][1]
+
+
+def test_mistral_gets_its_own_names_and_nothing_it_does_not_know():
+    rules = HOSTS["mistral"].rules
+    sent = rules.apply(FULL, "mistral-large-latest")
+    assert sent["random_seed"] == 7
+    assert sent["max_tokens"] == 9
+    assert not {"seed", "max_completion_tokens", "logit_bias", "store", "user"} & set(sent)
+    assert assistant_of(sent) == {"role": "assistant", "content": "yes"}
+    assert sorted(loss.path for loss in rules.losses(FULL, "m")) == [
+        "extras.logit_bias",
+        "extras.store",
+        "messages[0].extras.name",
+        "messages[1].extras.annotations",
+        "messages[1].extras.reasoning_content",
+        "user",
+    ]
+
+
+def test_groq_is_not_sent_what_it_answers_400_to():
+    rules = HOSTS["groq"].rules
+    sent = rules.apply(FULL, "openai/gpt-oss-120b")
+    assert not {"logprobs", "logit_bias", "top_logprobs", "store"} & set(sent)
+    assert sent["messages"] == [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "yes"},
+    ]
+    assert "messages[1].extras.reasoning_content" in [loss.path for loss in rules.losses(FULL, "m")]
+
+
+def test_cerebras_gets_a_thought_of_the_history_under_its_own_name():
+    rules = HOSTS["cerebras"].rules
+    sent = rules.apply(FULL, "gpt-oss-120b")
+    assert assistant_of(sent) == {"role": "assistant", "content": "yes", "reasoning": "hm"}
+    assert "store" not in sent
+    assert [loss.path for loss in rules.losses(FULL, "m")] == [
+        "extras.store",
+        "messages[1].extras.annotations",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "falls"),
+    [
+        ("o3-mini", None, True),
+        ("gpt-5", None, True),
+        ("gpt-5-mini", None, True),
+        ("gpt-5-chat-latest", None, False),
+        ("gpt-5.4", None, False),
+        ("gpt-5.4", "none", False),
+        ("gpt-5.4", "low", True),
+        ("gpt-5.1-chat-latest", "low", False),
+        ("gpt-4o", None, False),
+    ],
+)
+def test_openais_reasoning_models_are_not_told_how_to_sample(model, effort, falls):
+    body = {"temperature": 0.2, "top_p": 0.9} | ({} if effort is None else {"reasoning_effort": effort})
+    sent = OPENAI.apply(body, model)
+    assert ("temperature" in sent) is not falls
+    wanted = ["sampling.temperature", "sampling.top_p"] if falls else []
+    assert [loss.path for loss in OPENAI.losses(body, model)] == wanted
+
+
+def test_grok_is_not_told_what_it_refuses():
+    rules = HOSTS["xai"].rules
+    body = {"presence_penalty": 0, "stop": ["x"]}
+    assert rules.apply(body, "grok-4.5") == {}
+    assert rules.apply(body, "grok-4-fast-non-reasoning") == {"stop": ["x"]}
+
+
+@given(
+    st.fixed_dictionaries({}, optional={name: st.just(value) for name, value in FULL.items()}),
+    st.sampled_from(CHAT_HOSTS),
+    st.sampled_from(["m", "gpt-5", "grok-4", "kimi-k3"]),
+)
+def test_every_hosts_rules_say_the_same_of_a_clients_bytes_and_of_a_translated_body(body, name, model):
+    rules = HOSTS[name].rules
+    named = body if "model" in rules.leave_out else {**body, "model": model}
+    sent = rules.apply(named, model)
+    assert json.loads(rules.splice(parse_body(json.dumps(body).encode()), model)) == sent
+    assert rules.apply(sent, model) == sent
+    assert rules.losses(sent, model) == ()

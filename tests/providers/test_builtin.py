@@ -464,7 +464,7 @@ async def test_an_openai_host_gets_a_bearer_key_and_is_asked_for_usage(provide):
 async def test_models_that_refuse_max_tokens_do_not_get_it_whatever_the_client_wrote(provide, format):
     async with serving(stream_of(CHAT_STREAM)) as server:
         reply = await provide("openai", server).send(asking(format, model="gpt-5-mini"))
-        assert reply.raw is None
+        assert (reply.raw is not None) is (format is CHAT)  # a client of the dialect keeps its own bytes
         await finish(reply)
     body = json.loads(server.requests[0].body)
     assert body["max_completion_tokens"] == 5

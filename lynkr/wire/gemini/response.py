@@ -260,7 +260,7 @@ class CallIds:
         self._stem = kept
         self._body = body
         self._given = 0
-        self.history = History()
+        self.history: History = History()
 
     def next(self) -> str:
         if not self._stem:

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from lynkr.routing.media import Media, MediaKind, media_in
     from lynkr.routing.pins import MemoryPins, PinStore
     from lynkr.routing.policy import at_least, at_most, default_policy, first_match, fixed, weighted
-    from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy, TierRouter
+    from lynkr.routing.protocols import Redecides, Scorer, TargetRule, TierPolicy, TierRouter
     from lynkr.routing.reading import AskKind, Reading
+    from lynkr.routing.recorded import RecordedFeatures, TextNotRecorded
     from lynkr.routing.router import PipelineRouter
     from lynkr.routing.rules import (
         carries_media,
@@ -62,8 +63,9 @@ _HOMES: Final = {
     "stickiness": ("SessionRule", "Verdict", "pin_after", "session_rules"),
     "features": ("Features", "Traffic", "features_of"),
     "policy": ("at_least", "at_most", "default_policy", "first_match", "fixed", "weighted"),
-    "protocols": ("Scorer", "TargetRule", "TierPolicy", "TierRouter"),
+    "protocols": ("Redecides", "Scorer", "TargetRule", "TierPolicy", "TierRouter"),
     "reading": ("AskKind", "Reading"),
+    "recorded": ("RecordedFeatures", "TextNotRecorded"),
     "router": ("PipelineRouter",),
     "media": ("Media", "MediaKind", "media_in"),
     "rules": (
@@ -101,6 +103,8 @@ __all__ = [
     "Profile",
     "Rates",
     "Reading",
+    "RecordedFeatures",
+    "Redecides",
     "RequestClass",
     "RequestContext",
     "Rung",
@@ -114,6 +118,7 @@ __all__ = [
     "Target",
     "TargetRule",
     "Tariff",
+    "TextNotRecorded",
     "Tier",
     "TierMap",
     "TierPolicy",

@@ -118,6 +118,11 @@ class Features:
     media: tuple[Media, ...] = ()
 
     @property
+    def has_ask(self) -> bool:
+        """The user typed something, now or before.  Known in a replay too, where `ask` may not be."""
+        return bool(self.ask)
+
+    @property
     def has_tools(self) -> bool:
         return self.tools > 0
 

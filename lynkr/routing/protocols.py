@@ -9,7 +9,25 @@ from lynkr.routing.features import Features
 
 class Scorer(Protocol):
     def __call__(self, features: Features, /) -> Step:
-        """An opinion about difficulty: a `Step` whose score is in [0, 1], or None to abstain."""
+        """An opinion about difficulty: a `Step` whose score is in [0, 1], or None to abstain.
+
+        One that reads the words of the ask may have an attribute ``version``, a text that it also
+        writes into each step's data: then a replay whose ledger holds no words can take what it said
+        at the time, and needs no words to tell that it would say the same.
+        """
+        ...
+
+
+class Redecides(Protocol):
+    """A router that needs only features: those of recorded requests can be decided again."""
+
+    def decide(self, features: Features, snapshot: Snapshot, /) -> Decision:
+        """Equal arguments, equal decision.
+
+        Raises:
+            RoutingError: no target is left.
+            TextNotRecorded: it reads the ask's words, and they were not kept.
+        """
         ...
 
 

@@ -15,6 +15,7 @@ from lynkr.routing.exploration import candidates_of, check_share, draw
 from lynkr.routing.features import Features, Traffic, features_of
 from lynkr.routing.policy import default_policy
 from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy
+from lynkr.routing.recorded import opinions
 from lynkr.routing.rules import CAPABILITY_CODES, LACKS_MEDIA, default_rules
 from lynkr.routing.scorers import default_scorers
 from lynkr.routing.stickiness import RISK_CODES, Proposal, SessionRule, Verdict, keep_of, session_rules
@@ -130,8 +131,9 @@ class PipelineRouter:
         Raises:
             CapabilityError: as `route`.
             RoutingError: as `route`.
+            TextNotRecorded: a part of this router needs the ask's words, and they were not kept.
         """
-        scores = tuple([scorer(features) for scorer in self._scorers])
+        scores = opinions(self._scorers, features)
         tier, settled = self._policy(features, scores)
         ladder = self._ladders[tier]
         trace = [_features_step(features), *scores, settled, ladder.step]

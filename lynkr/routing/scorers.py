@@ -128,7 +128,7 @@ def context(features: Features) -> Step:
     """
     if not features.earlier:
         return _NO_CONTEXT
-    kind = features.reading.kind if features.ask else AskKind.GO_ON
+    kind = features.reading.kind if features.has_ask else AskKind.GO_ON
     share = _INHERITED[kind]
     if kind is AskKind.ACKNOWLEDGES and not features.is_agentic:
         share = 0.0

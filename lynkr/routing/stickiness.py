@@ -147,7 +147,7 @@ class StaysWhereNothingIsAsked:
 
     def __call__(self, _proposal: Proposal, features: Features, snapshot: Snapshot, /) -> Verdict | None:
         home = _home_of(snapshot)
-        if home is None or features.ask:
+        if home is None or features.has_ask:
             return None
         return Verdict(Step("pin", f"nothing new is asked: stays with {home}", code="nothing_asked"), home)
 

@@ -20,7 +20,7 @@ from lynkr.stores import ResponseStore, StoredResponse, tenant_of
 _RESPONSES: Final = WireFormat.OPENAI_RESPONSES
 _PREVIOUS: Final = "previous_response_id"
 # Ids and seals that lynkr gave (`lynkr.wire.openai_responses`): a provider must not be shown them.
-_OURS: Final = re.compile(r'"id"\s*:\s*"[a-z]+_lynkr_|"encrypted_content"\s*:\s*"lynkr\.')
+_OURS: Final = re.compile(rb'"id"\s*:\s*"[a-z]+_lynkr_|"encrypted_content"\s*:\s*"lynkr\.')
 
 
 @frozen
@@ -45,7 +45,7 @@ class Conversations:
             if exchange.resumed is not None:
                 exchange.asked = request
                 exchange.request = _continued(request, exchange.resumed)
-        if exchange.raw is not None and _OURS.search(exchange.raw.body.text):
+        if exchange.raw is not None and _OURS.search(exchange.raw.body.data):
             exchange.raw = None
         if request.extras.of(_RESPONSES).get("store") is not False:
             exchange.keep = self._keeper(exchange, tenant)

@@ -207,7 +207,7 @@ class App:
     async def _serve(self, gateway: Gateway, exchange: WireExchange, incoming: Incoming) -> None:
         wire = Wire(incoming.send)
         reply: WireReply | None = None
-        with Departure(incoming.receive) as departure:
+        with Departure(incoming.receive, incoming.watch) as departure:
             try:
                 if exchange.is_stream and exchange.error is None:
                     # Before the answer is there, the plan's first target is named as the one to come.
@@ -275,7 +275,7 @@ class App:
     async def _count_tokens(self, incoming: Incoming) -> None:
         gateway = self._running()
         body = await read_body(incoming, self._settings.max_body_bytes)
-        with Departure(incoming.receive) as departure:
+        with Departure(incoming.receive, incoming.watch) as departure:
             tokens, estimated = await gateway.count_tokens(
                 WireFormat.ANTHROPIC_MESSAGES, body, incoming.headers
             )
@@ -287,7 +287,7 @@ class App:
         gateway = self._running()
         body = await read_body(incoming, self._settings.max_body_bytes)
         wire = Wire(incoming.send)
-        with Departure(incoming.receive) as departure:
+        with Departure(incoming.receive, incoming.watch) as departure:
             reply = await gateway.embed(body, incoming.headers)
             try:
                 await wire.whole(reply.status, reply.headers, reply.body or b"")

@@ -18,7 +18,11 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Head = tuple[int, Mapping[str, str]]
+Watch = Callable[[Callable[[], None] | None], None]
+"""Takes what to call when the client leaves, and None to call nothing any more."""
 
+DEPARTURE: Final = "lynkr.departure"
+_NOTHING: Final[Mapping[str, Any]] = {}
 JSON_HEADERS: Final = {"content-type": "application/json"}
 STALLED_SECONDS: Final = 300.0
 """How long a client may leave what was sent unread before it counts as gone."""
@@ -32,6 +36,12 @@ class Incoming:
     receive: Receive
     send: Send
     headers: Mapping[str, str]
+
+    @property
+    def watch(self) -> Watch | None:
+        """Our own server's short way to hear that the client left; None under another one."""
+        watch: Watch | None = self.scope.get("extensions", _NOTHING).get(DEPARTURE)
+        return watch
 
     async def reply(self, status: int, body: Mapping[str, object], **headers: str) -> None:
         """Answer with JSON; the server leaves the body out where the client asked for the head alone."""
@@ -222,11 +232,14 @@ class Departure:
     """Cancels the current task when the client leaves.
 
     ``with Departure(receive) as departure: ...`` ends quietly if the task was
-    cancelled for that reason and no other; `left` tells.
+    cancelled for that reason and no other; `left` tells.  Given *watch*, it is
+    told by the server instead of asking it, which would take a task of its own.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, watch: Watch | None = None) -> None:
         self._receive = receive
+        self._watch = watch
+        self._watcher: asyncio.Future[Message] | None = None
         self._over = False
         self.left = False
 
@@ -235,8 +248,11 @@ class Departure:
         if task is None:
             raise RuntimeError("a request is served in a task")
         self._task = task
-        self._watcher = asyncio.ensure_future(self._receive())
-        self._watcher.add_done_callback(self._received)
+        if self._watch is not None:
+            self._watch(self.leave)
+        else:
+            self._watcher = asyncio.ensure_future(self._receive())
+            self._watcher.add_done_callback(self._received)
         return self
 
     def _received(self, watcher: "asyncio.Future[Message]") -> None:
@@ -257,7 +273,10 @@ class Departure:
 
     def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> bool:
         self._over = True
-        self._watcher.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        elif self._watch is not None:
+            self._watch(None)
         if self.left and exc_type is asyncio.CancelledError:
             self._task.uncancel()
             return True

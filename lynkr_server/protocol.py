@@ -4,11 +4,13 @@ httptools collects a head of any size, and headers reach the application only
 when they are whole: too late to refuse an endless one.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from lynkr.wire.json_body import dump
+from lynkr_server.http import DEPARTURE
 
 _TOO_LARGE: Final = 431
 
@@ -21,11 +23,32 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _in_head = True
     _head_size = 0
+    _leave: Callable[[], None] | None = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
         self._head_size = 0
+        self.scope["extensions"] = {DEPARTURE: self._watch}
+
+    def _watch(self, leave: Callable[[], None] | None) -> None:
+        """Call *leave* when the connection is lost; see `lynkr_server.http.Departure`."""
+        self._leave = leave
+        if leave is None:
+            return
+        # A large body has paused the reading, without which nobody hears of the end.
+        self.flow.resume_reading()
+        if self.cycle.disconnected:
+            self.loop.call_soon(self._gone)
+
+    def _gone(self) -> None:
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._gone()
 
     def on_headers_complete(self) -> None:
         self._in_head = False

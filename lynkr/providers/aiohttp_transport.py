@@ -18,6 +18,7 @@ from lynkr.providers.inflate import Inflate, content_decoder
 _MAX_HEADER_BYTES: Final = 64 * 1024
 # aiohttp rounds timeouts longer than this up to a whole second; a deadline is meant exactly.
 _EXACT: Final = 1e9
+_MOST_URLS: Final = 256
 # aiohttp warns about larger bodies given as bytes and would write them in one go.
 _LARGE_BODY: Final = 1024 * 1024
 _WRITTEN_OUT: Final = re.compile(r"[!-~]*")
@@ -43,13 +44,25 @@ class AiohttpTransport:
         self._ssl_context = ssl_context
         self._session: aiohttp.ClientSession | None = None
         self._open: set[_Exchange] = set()
+        self._urls: dict[str, URL] = {}
 
     def send(self, request: HTTPRequest, /) -> "_Exchange":
         """See `lynkr.providers.base.Transport.send`."""
         session = self._session
         if session is None:
             session = self._session = self._new_session()
-        return _Exchange(session, self._open, request)
+        return _Exchange(session, self._open, request, self._url(request.url))
+
+    def _url(self, text: str) -> URL:
+        """Parsed once: a gateway asks few addresses many times."""
+        url = self._urls.get(text)
+        if url is None:
+            if len(self._urls) >= _MOST_URLS:
+                self._urls.clear()
+            # As it stands, where it is written out already: a cloud's signature covers the
+            # spelling (`%3A`), which yarl would otherwise make its own (`:`).
+            url = self._urls[text] = URL(text, encoded=_WRITTEN_OUT.fullmatch(text) is not None)
+        return url
 
     def _new_session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -79,12 +92,15 @@ class AiohttpTransport:
 class _Exchange:
     """One request and its answer.  Holds no task state between calls: any task may leave it."""
 
-    __slots__ = ("_open", "_request", "_response", "_session")
+    __slots__ = ("_open", "_request", "_response", "_session", "_url")
 
-    def __init__(self, session: aiohttp.ClientSession, open: set["_Exchange"], request: HTTPRequest) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, open: set["_Exchange"], request: HTTPRequest, url: URL
+    ) -> None:
         self._session = session
         self._open = open
         self._request = request
+        self._url = url
         self._response: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> "_Response":
@@ -98,9 +114,7 @@ class _Exchange:
             async with head:
                 response = await self._session.request(
                     request.method,
-                    # As it stands, where it is written out already: a cloud's signature covers the
-                    # spelling (`%3A`), which yarl would otherwise make its own (`:`).
-                    URL(request.url, encoded=_WRITTEN_OUT.fullmatch(request.url) is not None),
+                    self._url,
                     headers=headers,
                     data=(io.BytesIO(body) if len(body) > _LARGE_BODY else body) if body else None,
                     allow_redirects=False,

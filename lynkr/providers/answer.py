@@ -131,7 +131,7 @@ def _named(error: TransportError, target: str) -> UpstreamError:
 class Reading:
     """Turns a stream's bytes into events and keeps the reply's tally while they go by.
 
-    *primed* once something other than `Start` has come.  *nameless* is the id
+    *primed* once something other than `Start` has come.  *nameless* gives the id
     of an answer whose dialect gives it none.
     """
 
@@ -140,7 +140,7 @@ class Reading:
     _decoder: EventDecoder
     _clock: Callable[[], float]
     _observer: Callable[[Event], None] | None
-    nameless: str = ""
+    nameless: Callable[[], str] = str
     primed: bool = False
     _closed: bool = False
 
@@ -196,11 +196,11 @@ class Reading:
 _Named = TypeVar("_Named", Start, Response)
 
 
-def named(answer: _Named, id: str, target: str) -> _Named:
-    """*answer*, and where its dialect leaves them out *id* and the model of *target*."""
+def named(answer: _Named, new_id: Callable[[], str], target: str) -> _Named:
+    """*answer*, and where its dialect leaves them out an id of *new_id* and the model of *target*."""
     if answer.id and answer.model:
         return answer
-    return evolve(answer, id=answer.id or id, model=answer.model or target.partition(":")[2])
+    return evolve(answer, id=answer.id or new_id(), model=answer.model or target.partition(":")[2])
 
 
 def note_response(tally: Tally, response: Response, now: float) -> None:

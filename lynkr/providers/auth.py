@@ -1,6 +1,6 @@
 """Credentials on their way into a request, and nowhere else."""
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from lynkr.errors import ConfigError
 from lynkr.providers.base import HTTPRequest
@@ -32,7 +32,8 @@ def _lower(name: str) -> str:
 
 
 def _with_header(request: HTTPRequest, name: str, value: str) -> HTTPRequest:
-    return evolve(request, headers={**request.headers, name: value})
+    headers = {**request.headers, name: value}
+    return HTTPRequest(request.method, request.url, headers, request.body, request.timeouts)
 
 
 @frozen

@@ -109,7 +109,7 @@ class BodyRules:
             put["model"] = model
         put = {name: value for name, value in put.items() if value != body.value.get(name, _ABSENT)}
         if not put and changes.drop.isdisjoint(body.value):
-            return body.text.encode()
+            return body.data
         return body.edit(put, changes.drop)
 
     def losses(self, body: Mapping[str, Json], model: str, betas: Sequence[str] = ()) -> tuple[Loss, ...]:

@@ -328,7 +328,7 @@ class HTTPProvider:
             self.codec.event_decoder(),
             self.clock,
             call.observer,
-            _answer_id(connection),
+            lambda: _answer_id(connection),
         )
         reply = _reply_head(call, connection, tally)
         if self.framing is not None:
@@ -351,7 +351,9 @@ class HTTPProvider:
             raise self.codec.decode_error(embedded, reply.headers, body, target=connection.target)
         events: tuple[Event, ...] = ()
         try:
-            response = named(self.codec.decode_response(value), _answer_id(connection), connection.target)
+            response = named(
+                self.codec.decode_response(value), lambda: _answer_id(connection), connection.target
+            )
             events = self._read_whole(response, reply.tally, call.observer, wanted=not passes)
         except UpstreamError as error:
             name_target(error, connection.target)

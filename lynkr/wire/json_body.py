@@ -13,17 +13,21 @@ from attrs import field, frozen
 
 from lynkr.errors import ClientWireError
 from lynkr.model import Json
+from lynkr.wire.quick_json import holds_odd_float, quick_json, raw_text
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
-_SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _BOM: Final = "\ufeff"
 DEFAULT_MAX_DEPTH: Final = 200
 _CONTAINERS: Final = frozenset((dict, list))
 _Level: TypeAlias = list[dict[str, object] | list[object]]
+Spans: TypeAlias = dict[str, tuple[int, int]]
+_UNREAD: Final = object()
+_FEW: Final = 4_096
 
 
 class ExactFloat(float):
-    """A float whose spelling ``repr`` would not give back (``1e2``, ``0.10``); *text* keeps it."""
+    """A float whose spelling writing it anew might not give back (``1e2``, ``0.10``); *text* keeps it."""
 
     __slots__ = ("text",)
     text: str
@@ -34,31 +38,51 @@ class ExactFloat(float):
         return self
 
 
-@frozen
 class RawJson:
-    """JSON text to be written as it stands, such as a tool call's arguments."""
+    """JSON text to be written as it stands, such as a tool call's arguments.
 
-    text: str
+    No attrs class, because msgspec would write one as an object of its fields.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == other.text if isinstance(other, RawJson) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"RawJson({self.text!r})"
 
 
 @frozen
 class JsonBody:
-    """A parsed object, its text, and the span of each top-level value in that text."""
+    """A parsed object, its bytes, and the span of each top-level value in them."""
 
-    text: str = field(repr=False)
+    data: bytes = field(repr=False)
     value: Mapping[str, Json] = field(repr=False)
     spans: Mapping[str, tuple[int, int]] = field(repr=False)
 
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.data.decode("utf-8")
+
     def splice(self, name: str, value: Json) -> bytes:
-        """The text with the top-level field *name* replaced; added at the front if absent."""
-        replacement = json.dumps(value, ensure_ascii=False)
+        """The body with the top-level field *name* replaced; added at the front if absent."""
+        replacement = json.dumps(value, ensure_ascii=False).encode("utf-8")
         span = self.spans.get(name)
         if span is not None:
             start, end = span
-            return f"{self.text[:start]}{replacement}{self.text[end:]}".encode()
-        brace = self.text.index("{") + 1
-        comma = "," if self.spans else ""
-        return f"{self.text[:brace]}{json.dumps(name)}:{replacement}{comma}{self.text[brace:]}".encode()
+            return b"".join((self.data[:start], replacement, self.data[end:]))
+        brace = self.data.index(b"{") + 1
+        comma = b"," if self.spans else b""
+        named = json.dumps(name).encode("ascii")
+        return b"".join((self.data[:brace], named, b":", replacement, comma, self.data[brace:]))
 
     def edit(self, put: Mapping[str, Json], drop: Collection[str] = ()) -> bytes:
         """The text with the top-level fields of *put* set and those of *drop* gone.
@@ -66,25 +90,32 @@ class JsonBody:
         A field that is there is replaced where it stands, a new one goes to
         the front; a field in both is set.  Every other member keeps its text.
         """
-        begin = at = self.text.index("{") + 1
+        if len(put) == 1 and not drop:
+            ((name, value),) = put.items()
+            if name in self.spans:  # nearly always: the model
+                start, end = self.spans[name]
+                return b"".join((self.data[:start], json_text(value).encode("utf-8"), self.data[end:]))
+        begin = at = self.data.index(b"{") + 1
         added = [f"{json.dumps(name)}:{json_text(put[name])}" for name in put if name not in self.spans]
-        written = [",".join(added)] if added else []
+        written = [",".join(added).encode("utf-8")] if added else []
         for name, (start, end) in self.spans.items():
             # From the last member's end: white space and, but for the first member, a comma; then the name.
-            lead, is_first, at = self.text[at:start], at == begin, end
+            lead, is_first, at = self.data[at:start], at == begin, end
             if name in drop and name not in put:
                 continue
             if is_first and written:
-                lead = f",{lead}"
+                lead = b"," + lead
             elif not is_first and not written:
-                lead = lead.partition(",")[2]
-            written += (lead, json_text(put[name]) if name in put else self.text[start:end])
-        return f"{self.text[:begin]}{''.join(written)}{self.text[at:]}".encode()
+                lead = lead.partition(b",")[2]
+            own = json_text(put[name]).encode("utf-8") if name in put else self.data[start:end]
+            written += (lead, own)
+        return b"".join((self.data[:begin], *written, self.data[at:]))
 
 
 def _parse_float(text: str) -> float:
     value = float(text)
-    return value if repr(value) == text else ExactFloat(text)
+    # With an exponent even the same number is spelt in several ways (1e+16 by Python, 1e16 by msgspec).
+    return value if repr(value) == text and "e" not in text else ExactFloat(text)
 
 
 def _reject_constant(text: str) -> float:
@@ -102,14 +133,25 @@ def parse_value(data: bytes | str, *, max_depth: int = DEFAULT_MAX_DEPTH) -> Any
     Raises:
         ValueError: not UTF-8, not JSON, or nested too deeply.
     """
-    text = data if isinstance(data, str) else data.decode("utf-8")
-    try:
-        value = _DECODER.decode(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if _is_deeper(text, value, max_depth):
+    value = _quickly_read(data)
+    if value is _UNREAD:
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        try:
+            value = _DECODER.decode(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+    if _is_deeper(data, value, max_depth):
         raise ValueError(f"nested more than {max_depth} levels deep")
     return value
+
+
+def _quickly_read(data: bytes | str) -> object:
+    if _QUICK is None:
+        return _UNREAD
+    try:
+        return _QUICK.read(data)
+    except (ValueError, RecursionError):
+        return _UNREAD
 
 
 def parse_body(data: bytes, *, max_depth: int = DEFAULT_MAX_DEPTH) -> JsonBody:
@@ -119,6 +161,30 @@ def parse_body(data: bytes, *, max_depth: int = DEFAULT_MAX_DEPTH) -> JsonBody:
         ClientWireError: not UTF-8, not JSON, not an object, a top-level field
             twice (a budget rule would read one and the upstream the other), a
             lone surrogate (no upstream can be sent it), or nested too deeply.
+    """
+    value, spans = _quickly_scanned(data) or _carefully_scanned(data)
+    if _is_deeper(data, value, max_depth):
+        raise ClientWireError(f"the body is nested more than {max_depth} levels deep")
+    if _SURROGATE_ESCAPE.search(data):
+        _reject_lone_surrogates(value)
+    return JsonBody(data, value, spans)
+
+
+def _quickly_scanned(data: bytes) -> tuple[dict[str, Json], Spans] | None:
+    """None where the body is to be read carefully: something is, or may be, wrong with it."""
+    if _QUICK is None:
+        return None
+    try:
+        return _QUICK.read_object(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _carefully_scanned(data: bytes) -> tuple[dict[str, Json], Spans]:
+    """By the standard library, and saying what is wrong.
+
+    Raises:
+        ClientWireError: as `parse_body`.
     """
     try:
         text = data.decode("utf-8")
@@ -130,11 +196,19 @@ def parse_body(data: bytes, *, max_depth: int = DEFAULT_MAX_DEPTH) -> JsonBody:
         raise ClientWireError("the body is nested too deeply") from error
     except ValueError as error:
         raise ClientWireError(f"the body is not valid JSON: {error}") from error
-    if _is_deeper(text, value, max_depth):
-        raise ClientWireError(f"the body is nested more than {max_depth} levels deep")
-    if _SURROGATE_ESCAPE.search(text):
-        _reject_lone_surrogates(value)
-    return JsonBody(text, value, spans)
+    return value, spans if len(text) == len(data) else _in_bytes(text, spans)
+
+
+def _in_bytes(text: str, spans: Spans) -> Spans:
+    """Spans of characters as spans of bytes; they come in the text's order."""
+    found: Spans = {}
+    seen = size = 0
+    for name, (start, end) in spans.items():
+        first = size + len(text[seen:start].encode("utf-8"))
+        size = first + len(text[start:end].encode("utf-8"))
+        seen = end
+        found[name] = (first, size)
+    return found
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -142,11 +216,11 @@ def _skip_space(text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _scan_object(text: str) -> tuple[dict[str, Json], dict[str, tuple[int, int]]]:
+def _scan_object(text: str) -> tuple[dict[str, Json], Spans]:
     """The object *text* consists of, and where each of its values stands."""
     scan = _DECODER.raw_decode
     value: dict[str, Json] = {}
-    spans: dict[str, tuple[int, int]] = {}
+    spans: Spans = {}
     # A byte order mark may be ignored (RFC 8259, section 8.1); it stays in the text, which goes on as sent.
     at = _skip_space(text, 1 if text.startswith(_BOM) else 0)
     if text[at : at + 1] != "{":
@@ -183,9 +257,12 @@ def _expect_end(text: str, at: int) -> None:
         raise json.JSONDecodeError("extra text after the object", text, end)
 
 
-def _is_deeper(text: str, value: object, max_depth: int) -> bool:
+def _is_deeper(data: bytes | str, value: object, max_depth: int) -> bool:
     """Whether *value* is nested more than *max_depth* levels deep, found without recursion."""
-    if text.count("{") + text.count("[") <= max_depth:
+    # In a large text there are always enough brackets: counting them would only cost time.
+    if len(data) <= max_depth:
+        return False
+    if len(data) <= _FEW and _brackets_in(data) <= max_depth:
         return False
     level: _Level = [[value]]
     for _ in range(max_depth + 1):
@@ -199,6 +276,12 @@ def _is_deeper(text: str, value: object, max_depth: int) -> bool:
         if not level:
             return False
     return True
+
+
+def _brackets_in(data: bytes | str) -> int:
+    if isinstance(data, str):
+        return data.count("{") + data.count("[")
+    return data.count(b"{") + data.count(b"[")
 
 
 def _printable(name: str) -> str:
@@ -223,6 +306,13 @@ def dump(body: object) -> bytes:
         TypeError: a leaf is neither JSON nor `RawJson`.
         ValueError: a float is NaN or infinite.
     """
+    if _QUICK is not None:
+        try:
+            written = _QUICK.write(body)
+        except UnicodeEncodeError:
+            return _escape_surrogates(_dump_text(body))
+        if b"null" not in written or not holds_odd_float(body):
+            return written
     text = _dump_text(body)
     try:
         return text.encode("utf-8")
@@ -275,6 +365,13 @@ def _plain(node: object) -> dict[str, object] | list[object]:
 
 def json_text(value: Json) -> str:
     """Compact JSON text of *value* in which `ExactFloat` numbers keep their spelling."""
+    if _QUICK is not None:
+        try:
+            written = _QUICK.write(value)
+        except UnicodeEncodeError:
+            return _write(value)
+        if b"null" not in written or not holds_odd_float(value):
+            return written.decode("utf-8")
     if _is_simple(value):
         return _COMPACT.encode(value)
     return _write(value)
@@ -322,3 +419,14 @@ def _open(node: dict[str, object] | list[object], todo: list[object]) -> str:
     for at in range(len(node) - 1, -1, -1):
         todo += (node[at], _Mark(",")) if at else (node[at],)
     return "["
+
+
+def _default(node: object) -> object:
+    """What msgspec is to write for a value that is no plain JSON."""
+    if isinstance(node, RawJson | ExactFloat):
+        return raw_text(node.text)
+    return _plain(node)
+
+
+# Made once: it holds compiled readers, and no state.
+_QUICK: Final = quick_json(_parse_float, _default)

@@ -42,11 +42,11 @@ def kind_of(value: object) -> str:
 
 
 def is_object(value: object) -> TypeGuard[Mapping[str, Json]]:
-    return isinstance(value, Mapping)
+    return isinstance(value, dict | Mapping)  # `dict` first: it is what comes, and quick to tell
 
 
 def as_object(value: Json, path: str) -> Mapping[str, Json]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         return value
     raise FieldError(path, f"must be an object, not {kind_of(value)}")
 
@@ -100,8 +100,9 @@ def required_string(node: Mapping[str, Json], name: str, path: str) -> str:
 
 def unknown_fields(node: Mapping[str, Json], known: frozenset[str]) -> Extras:
     """The fields of *node* outside *known*, kept for the way back."""
-    rest = {name: value for name, value in node.items() if name not in known}
-    return Extras(FORMAT, rest) if rest else NO_EXTRAS
+    if node.keys() <= known:
+        return NO_EXTRAS
+    return Extras(FORMAT, {name: value for name, value in node.items() if name not in known})
 
 
 class Losses:

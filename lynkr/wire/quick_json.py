@@ -1,0 +1,110 @@
+"""The same JSON by msgspec, where it is installed: it writes an event in a fifteenth of the time.
+
+The library works with the standard library alone; the extra ``server`` brings
+msgspec.  What both give is equal by test (`tests/wire/test_quick_json.py`).
+Whatever msgspec refuses is read again by `lynkr.wire.json_body`, which knows
+how to say what is wrong, so a difference in strictness can only cost time.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import msgspec
+else:
+    try:
+        import msgspec
+    except ImportError:  # the library without the extra: everything is read and written by `json`
+        msgspec = None
+
+Spans = dict[str, tuple[int, int]]
+
+_SPACE: Final = re.compile(rb"[ \t\n\r]*")
+_NAME: Final = re.compile(rb'"[^"\\\x00-\x1f]*"')
+
+
+class QuickJson:
+    """Readers and writers, made once; *float_of* reads a number with a fraction or an exponent from its text.
+
+    *default* gives what is written for a value that JSON has no word for:
+    another value, or a `RawText`.
+    """
+
+    def __init__(self, float_of: Callable[[str], float], default: Callable[[object], object]) -> None:
+        self._value = msgspec.json.Decoder(float_hook=float_of)
+        self._members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+        self._encoder = msgspec.json.Encoder(enc_hook=default)
+
+    def read(self, data: bytes | str) -> Any:  # noqa: ANN401  # JSON enters here
+        """The value of *data*.
+
+        Raises:
+            ValueError, RecursionError: msgspec will not read it.
+        """
+        return self._value.decode(data)
+
+    def read_object(self, data: bytes) -> tuple[dict[str, Any], Spans] | None:
+        """The object *data* consists of, and from which byte to which each value stands.
+
+        None if it has to be read with more care: a field twice, a name with an escape.
+
+        Raises:
+            ValueError, RecursionError: msgspec will not read it.
+        """
+        members = self._members.decode(data)
+        spans: Spans = {}
+        at = _end_of_space(data, _end_of_space(data, 0) + 1)
+        for name, raw in members.items():
+            found = _NAME.match(data, at)
+            if found is None or found[0][1:-1].decode("utf-8") != name:
+                return None
+            colon = _end_of_space(data, found.end())
+            start = _end_of_space(data, colon + 1)
+            end = start + memoryview(raw).nbytes
+            spans[name] = (start, end)
+            at = _end_of_space(data, end)
+            if data[at] == 0x2C:  # a comma
+                at = _end_of_space(data, at + 1)
+        if data[at] != 0x7D:  # not the brace that closes it: a name came twice
+            return None
+        return self._value.decode(data), spans
+
+    def write(self, value: object) -> bytes:
+        """Compact UTF-8; NaN and infinity come out as null.
+
+        Raises:
+            UnicodeEncodeError: a lone surrogate.
+            TypeError: *default* will not have a value.
+        """
+        return self._encoder.encode(value)
+
+
+def raw_text(text: str) -> object:
+    """What a *default* gives for JSON text that is to be written as it stands."""
+    return msgspec.Raw(text.encode("utf-8"))
+
+
+def quick_json(float_of: Callable[[str], float], default: Callable[[object], object]) -> QuickJson | None:
+    """None where msgspec is not installed."""
+    return None if msgspec is None else QuickJson(float_of, default)
+
+
+def holds_odd_float(value: object) -> bool:
+    """Whether a float that JSON cannot say (NaN, infinity) is anywhere in *value*."""
+    todo = [value]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, float):
+            if node - node != 0.0:
+                return True
+        elif isinstance(node, Mapping):
+            todo += node.values()
+        elif isinstance(node, list | tuple):
+            todo += node
+    return False
+
+
+def _end_of_space(data: bytes, at: int) -> int:
+    found = _SPACE.match(data, at)
+    return at if found is None else found.end()

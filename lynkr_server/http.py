@@ -40,8 +40,8 @@ class Incoming:
     @property
     def watch(self) -> Watch | None:
         """Our own server's short way to hear that the client left; None under another one."""
-        watch: Watch | None = self.scope.get("extensions", _NOTHING).get(DEPARTURE)
-        return watch
+        extension: Mapping[str, Watch] = self.scope.get("extensions", _NOTHING).get(DEPARTURE, _NOTHING)
+        return extension.get("watch")
 
     async def reply(self, status: int, body: Mapping[str, object], **headers: str) -> None:
         """Answer with JSON; the server leaves the body out where the client asked for the head alone."""

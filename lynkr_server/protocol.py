@@ -29,7 +29,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
         self._head_size = 0
-        self.scope["extensions"] = {DEPARTURE: self._watch}
+        self.scope["extensions"] = {DEPARTURE: {"watch": self._watch}}
 
     def _watch(self, leave: Callable[[], None] | None) -> None:
         """Call *leave* when the connection is lost; see `lynkr_server.http.Departure`."""

@@ -6,7 +6,8 @@
     ├ ConfigError                  settings are wrong; start-up only
     ├ WireError
     │ ├ ClientWireError            400, names the field
-    │ │ └ UnknownResponseError     the answer a request goes on from is not known
+    │ │ ├ UnknownResponseError     the answer a request goes on from is not known
+    │ │ └ LoopDetected             508, the request came through too many gateways
     │ └ UpstreamWireError          502, retryable
     ├ RoutingError                 503, no target can serve the request
     │ ├ CapabilityError            400, every configured target lacks what the request needs
@@ -18,7 +19,10 @@
     │ ├ UpstreamUnreachable        no connection, or it broke
     │ ├ UpstreamTimeout            504
     │ │ └ DeadlineExceeded         504, the request's own time ran out: nobody's fault
-    │ └ CircuitOpen                503, nothing was sent
+    │ └ NotSent                    503, nothing was sent
+    │   ├ CircuitOpen              the target's breaker, or its credential's, is open
+    │   ├ Throttled                429, the credential is being rate limited
+    │   └ BulkheadFull             the provider has as many calls under way as it may
     ├ AllTargetsFailed             also an ExceptionGroup: one error per attempt, in order
     └ GatewayClosed                503, the gateway is draining or was closed
 
@@ -90,6 +94,18 @@ class UnknownResponseError(ClientWireError):
         # The words are OpenAI's own: clients match on them (read 2026-11).
         super().__init__(f"Previous response with id '{response_id}' not found.")
         self.field = "previous_response_id"
+
+
+class LoopDetected(ClientWireError):
+    """The request came through as many gateways as it may (508): one of them is its own upstream."""
+
+    def __init__(self, hops: int) -> None:
+        super().__init__(
+            f"this request has come through {hops} gateways; one of them has itself for an upstream: "
+            "check the base_url of its providers, or raise server.max_hops",
+            status=508,
+        )
+        self.hops = hops
 
 
 class UpstreamWireError(WireError):
@@ -230,11 +246,34 @@ class DeadlineExceeded(UpstreamTimeout):
     retryable = False
 
 
-class CircuitOpen(UpstreamError):
-    """The breaker refused the attempt; nothing was sent.  *retry_after* is in seconds."""
+class NotSent(UpstreamError):
+    """An attempt was refused on this side; nothing was sent.  *retry_after* is in seconds."""
 
     status_hint = 503
     kind = "unavailable"
+
+
+class CircuitOpen(NotSent):
+    """A breaker refused the attempt.
+
+    *by_operator* says that the breaker is forced open: then not even the last
+    target is tried all the same.
+    """
+
+    by_operator: bool = False
+
+
+class Throttled(NotSent):
+    """The credential is being rate limited, so this attempt was held back."""
+
+    status_hint = 429
+    kind = "busy"
+
+
+class BulkheadFull(NotSent):
+    """As many calls to the provider as it may have are under way."""
+
+    kind = "busy"
 
 
 class AllTargetsFailed(ExceptionGroup[LynkrError], LynkrError):

@@ -224,7 +224,7 @@ class Gateway:
         return self.begin(format, body, headers, counting=True, tenant=tenant)
 
     def unavailable(self) -> frozenset[Target]:
-        """Targets whose circuit is open now."""
+        """Targets whose circuit is open now; ``provider:*`` where it is that of the provider's credential."""
         return self._planner.unavailable()
 
     def ledger_health(self) -> dict[str, int | str | None]:

@@ -8,7 +8,7 @@ from lynkr.errors import TargetNotAllowed
 from lynkr.exchange import Exchange, Plan
 from lynkr.model import Request
 from lynkr.providers.base import Provider
-from lynkr.resilience import BreakerRegistry, shut
+from lynkr.resilience import BreakerRegistry
 from lynkr.routing import (
     Constraints,
     Decision,
@@ -100,9 +100,9 @@ class Planner:
         )
 
     def unavailable(self, now: float | None = None) -> frozenset[Target]:
-        """Targets whose circuit is open at *now* (at once, if None)."""
+        """Targets whose circuit is open at *now* (at once, if None); ``provider:*`` for a credential's."""
         now = self._clock() if now is None else now
-        return frozenset(Target.parse(key) for key in shut(self._breakers.statuses(now)))
+        return frozenset(map(Target.parse, self._breakers.refusing(now)))
 
     def named_target(self, model: str) -> Target | None:
         """The target a client names itself, by alias or as `provider:model` of a provider we have."""

@@ -6,7 +6,7 @@ from typing import Protocol, Self, TypeAlias
 from attrs import define, field, frozen
 
 from lynkr.model import NO_USAGE, Event, Loss, Request, StopReason, Usage, WireFormat
-from lynkr.resilience.outcome import Outcome
+from lynkr.resilience.outcome import AttemptKind, Outcome
 from lynkr.routing.decision import Target
 from lynkr.wire.json_body import JsonBody
 
@@ -34,6 +34,7 @@ class Attempt:
     outcome: Outcome = Outcome.IGNORED
     error: str | None = None
     detail: str | None = None
+    kind: AttemptKind = AttemptKind.FIRST
 
 
 @define
@@ -71,12 +72,13 @@ class Call:
     """One request on its way to *target*; *alternatives* are tried in order if that fails.
 
     Context rides here, never inside the body.  *forced* asks the breaker to let
-    it through whatever its state: the last usable target is never shut out.
-    *deadline* is in the gateway's
+    it through although it is open: the last usable target is never shut out.
+    *tenant* is who asks, None where there are no tenants.  *deadline* is in the gateway's
     monotonic clock, in seconds.  *headers* are the client's end-to-end headers that its dialect
     says to forward (names in lower case); never credentials.  *observer* is
     shown each event, on the passthrough path too.  *trace* is the request's place in a trace, opaque to
-    all but the gateway's tracer.
+    all but the gateway's tracer.  *kind* is why this attempt is made, for the
+    journal; None lets it see for itself (a hedge it cannot see).
     """
 
     request: Request
@@ -89,7 +91,9 @@ class Call:
     observer: Callable[[Event], None] | None = field(default=None, eq=False, repr=False)
     journal: Journal = field(factory=Journal, eq=False, repr=False)
     forced: bool = False
-    trace: object | None = field(default=None, eq=False, repr=False)
+    shown each event, on the passthrough path too.  *trace* is the request's place in a trace, opaque to
+    all but the gateway's tracer.  *kind* is why this attempt is made, for the
+    journal; None lets it see for itself (a hedge it cannot see).
 
 
 class EventStream(Protocol):

@@ -8,9 +8,19 @@ from typing import Final
 import anyio
 from attrs import evolve
 
-from lynkr.errors import AllTargetsFailed, CircuitOpen, DeadlineExceeded, LynkrError, UpstreamError
+from lynkr.errors import (
+    AllTargetsFailed,
+    CircuitOpen,
+    DeadlineExceeded,
+    LynkrError,
+    NotSent,
+    UpstreamError,
+)
+from lynkr.layers.budget import budget_of
 from lynkr.layers.retry import MAX_ATTEMPTS
+from lynkr.resilience.budget import RetryBudget, RetryBudgets
 from lynkr.resilience.classify import Classifier, verdict_of
+from lynkr.resilience.outcome import AttemptKind
 from lynkr.routing.decision import Target
 from lynkr.service import Call, Layer, Reply, Service
 
@@ -21,6 +31,7 @@ def fallback(
     *,
     max_attempts: int = MAX_ATTEMPTS,
     panic: bool = True,
+    budgets: RetryBudgets | None = None,
     pause: float = PAUSE,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
@@ -29,21 +40,25 @@ def fallback(
     """A layer that sends a call to its target, then to its alternatives in order.
 
     Outermost.  At most *max_attempts* attempts, those of the journal (retries
-    further in) counted; a target whose circuit is open costs none.  A service
-    fails before it returns a `Reply` or not at all, so there is no fallback
-    once a part of an answer has been seen.
+    further in) counted; a target that was not sent to (its circuit is open,
+    say) costs none.  Each attempt after the first draws on *budgets*; with
+    none left the error so far is told.  A service fails before it returns a
+    `Reply` or not at all, so there is no fallback once a part of an answer has
+    been seen.
 
     - The caller's own fault ends it at once; a context overflow does not.
     - After a refused key or a dead host, the same provider's other targets are
       tried last; otherwise the order is the call's.
     - A provider that said 429 twice is given *pause* seconds before its next target.
     - Nothing is begun after `Call.deadline`.
-    - *panic*: when every circuit is open the first target is sent one call all
-      the same (`Call.forced`), because refusing everything helps nobody.
+    - *panic*: when nothing was sent and circuits are open, the target whose
+      circuit is to be tried soonest is sent one call all the same
+      (`Call.forced`), because refusing everything helps nobody.  A circuit that
+      the operator opened stays open.
 
     Raises:
         LynkrError: the only attempt's error, or an `AllTargetsFailed` with one
-            error per attempt, in order; `CircuitOpen` when nothing was tried;
+            error per attempt, in order; `NotSent` when nothing was tried;
             `DeadlineExceeded` when there was no time to try anything.
     """
 
@@ -56,15 +71,23 @@ def fallback(
                 if call.deadline is not None and monotonic() + wait >= call.deadline:
                     ladder.out_of_time(target)
                     break
+                budget = None if budgets is None or not made else budget_of(budgets, call)
+                if budget is not None and not budget.withdraw(monotonic()):
+                    break
                 if wait:
                     await sleep(wait)
                 try:
-                    return await service(evolve(call, target=target, alternatives=ladder.rest))
+                    reply = await service(ladder.call_to(target))
                 except LynkrError as error:
-                    ladder.failed(target, error)
+                    ladder.failed(target, error, budget)
+                else:
+                    if budget is not None:
+                        budget.refund()
+                    return reply
                 made = max(len(call.journal.attempts), len(ladder.errors))
-            if panic and ladder.is_all_shut:
-                return await service(evolve(call, alternatives=(), forced=True))
+            if panic and (least_bad := ladder.least_bad) is not None:
+                forced = evolve(call, target=least_bad, alternatives=(), forced=True, kind=AttemptKind.PANIC)
+                return await service(forced)
             raise ladder.failure()
 
         return send
@@ -77,14 +100,23 @@ class _Ladder:
 
     def __init__(self, call: Call, verdict: Classifier) -> None:
         self.rest: tuple[Target, ...] = tuple(dict.fromkeys((call.target, *call.alternatives)))
+        self._call = call
         self.errors: list[LynkrError] = []
-        self._shut: list[CircuitOpen] = []
+        self._refused: list[tuple[Target, NotSent]] = []
         self._busy: Counter[str] = Counter()
         self._verdict = verdict
 
     @property
-    def is_all_shut(self) -> bool:
-        return bool(self._shut) and not self.errors
+    def least_bad(self) -> Target | None:
+        """The target to try against its breaker's word; None if something was sent, or nothing may be."""
+        if self.errors:
+            return None
+        shut = [
+            (error.retry_after or 0.0, number, target)
+            for number, (target, error) in enumerate(self._refused)
+            if isinstance(error, CircuitOpen) and not error.by_operator
+        ]
+        return min(shut)[2] if shut else None
 
     def next(self) -> Target | None:
         if not self.rest:
@@ -93,13 +125,22 @@ class _Ladder:
         self.rest = tuple(rest)
         return target
 
+    def call_to(self, target: Target) -> Call:
+        """The call for *target*; the very same one where it says just that, as a copy costs microseconds."""
+        call = self._call
+        if target is call.target and len(self.rest) == len(call.alternatives):
+            return call
+        return evolve(call, target=target, alternatives=self.rest)
+
     def pause_before(self, target: Target, pause: float) -> float:
         """One immediate try after a 429 is fair, a second is a burst."""
         return pause if self._busy[target.provider] > 1 else 0.0
 
-    def failed(self, target: Target, error: LynkrError) -> None:
-        if isinstance(error, CircuitOpen):
-            self._shut.append(error)
+    def failed(self, target: Target, error: LynkrError, budget: RetryBudget | None) -> None:
+        if isinstance(error, NotSent):
+            self._refused.append((target, error))
+            if budget is not None:
+                budget.refund()
             return
         attempts = _flat(error)
         self.errors += attempts
@@ -112,13 +153,13 @@ class _Ladder:
 
     def out_of_time(self, target: Target) -> None:
         if not self.errors:
-            self._shut.clear()
+            self._refused.clear()
             message = f"{target}: the request's deadline passed before it was sent"
             self.errors.append(DeadlineExceeded(message, target=str(target)))
 
     def failure(self) -> LynkrError:
         if not self.errors:
-            return min(self._shut, key=lambda error: error.retry_after or 0.0)
+            return min((error for _, error in self._refused), key=lambda error: error.retry_after or 0.0)
         if len(self.errors) == 1:
             return self.errors[0]
         return AllTargetsFailed(f"all {len(self.errors)} attempts failed", self.errors)

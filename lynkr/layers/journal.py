@@ -10,6 +10,7 @@ from lynkr.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from lynkr.layers.breaker import ending_outcome
 from lynkr.layers.streams import watched
 from lynkr.resilience.classify import Classifier, verdict_of
+from lynkr.resilience.outcome import AttemptKind
 from lynkr.service import Attempt, Call, Layer, Reply, Service
 
 _LONGEST_DETAIL: Final = 300
@@ -35,7 +36,7 @@ def journal(
     def layer(service: Service) -> Service:
         async def send(call: Call) -> Reply:
             began = monotonic()
-            attempt = Attempt(call.target, started=clock())
+            attempt = Attempt(call.target, started=clock(), kind=kind_of(call))
             call.journal.attempts.append(attempt)
 
             def end(error: BaseException | None, whole: bool) -> None:
@@ -59,6 +60,16 @@ def journal(
         return send
 
     return layer
+
+
+def kind_of(call: Call) -> AttemptKind:
+    """Why this attempt is made: what the call says, else what the journal shows of those before it."""
+    if call.kind is not None:
+        return call.kind
+    if not call.journal.attempts:
+        return AttemptKind.FIRST
+    is_again = call.journal.attempts[-1].target == call.target
+    return AttemptKind.RETRY if is_again else AttemptKind.FALLBACK
 
 
 def detail_of(error: BaseException) -> str | None:

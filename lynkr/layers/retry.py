@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
-from attrs import define, field
+from attrs import define, field, frozen
 from tenacity import AsyncRetrying, RetryCallState
 
-from lynkr.errors import AllTargetsFailed, CircuitOpen, LynkrError, UpstreamBusy, UpstreamError
+from lynkr.errors import AllTargetsFailed, LynkrError, NotSent, UpstreamBusy, UpstreamError
+from lynkr.layers.budget import budget_of
+from lynkr.resilience.budget import RetryBudget, RetryBudgets
 from lynkr.resilience.classify import Classifier, verdict_of
 from lynkr.resilience.hints import wait_hint
+from lynkr.resilience.outcome import AttemptKind
 from lynkr.resilience.protocols import RetryPolicy
 from lynkr.resilience.retry import FullJitter
 from lynkr.service import Call, Layer, Reply, Service
@@ -20,6 +23,7 @@ MAX_ATTEMPTS: Final = 3
 """Per request, retries and fallbacks together (SRE book: three)."""
 
 PATIENCE: Final = 1.0
+_FURTHER: Final = frozenset({AttemptKind.RETRY, AttemptKind.FALLBACK})
 
 
 def retry(
@@ -27,6 +31,7 @@ def retry(
     *,
     max_attempts: int = MAX_ATTEMPTS,
     patience: float = PATIENCE,
+    budgets: RetryBudgets | None = None,
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
@@ -45,99 +50,142 @@ def retry(
     target.  With no alternatives, all attempts go to the one target.
 
     Never sleeps past `Call.deadline`.  A *forced* call is sent once.  *max_attempts* counts the attempts in
-    the call's journal, so the `journal` layer belongs further in.  *clock* is
-    in Unix seconds, for hints that are dates; *monotonic* is the deadline's.
+    the call's journal, so the `journal` layer belongs further in.  First
+    attempts are paid into *budgets* here, and each retry draws on them.  *clock*
+    is in Unix seconds, for hints that are dates; *monotonic* is the deadline's.
 
     Raises:
         LynkrError: the only attempt's error, or an `AllTargetsFailed` with one
             error per attempt, in order.
     """
-    chosen = FullJitter(max_attempts=max_attempts) if policy is None else policy
+    rules = _Rules(
+        policy=FullJitter(max_attempts=max_attempts) if policy is None else policy,
+        verdict=verdict,
+        max_attempts=max_attempts,
+        patience=patience,
+        budgets=budgets,
+        clock=clock,
+        monotonic=monotonic,
+        random=random,
+        sleep=sleep,
+    )
 
     def layer(service: Service) -> Service:
         async def send(call: Call) -> Reply:
             began = monotonic()
             # Nearly every call succeeds at once; it does not pay for the machinery of retries.
             try:
-                return await service(call)
+                reply = await service(call)
             except LynkrError as error:
-                failures = [error]
-            plan = _Plan(
-                call=call,
-                policy=chosen,
-                verdict=verdict,
-                max_attempts=max_attempts,
-                patience=patience,
-                clock=clock,
-                monotonic=monotonic,
-                random=random,
-                began=began,
-            )
-
-            async def attempt() -> Reply:
-                if failures:
-                    raise failures.pop()
-                return await service(call)
-
-            retrying = AsyncRetrying(sleep=sleep, retry=plan.should_retry, wait=plan.wait, reraise=True)
-            try:
-                return await retrying(attempt)
-            except LynkrError as error:
-                failure = plan.failure(error)
-                if failure is error:
-                    raise
-                raise failure from error
+                failure = error
+            else:
+                if budgets is not None:
+                    _pay_in(budgets, call, monotonic())
+                return reply
+            return await _Retries(call, rules, began).go_on(service, failure)
 
         return send
 
     return layer
 
 
-@define(kw_only=True)
-class _Plan:
-    """One call's retries.  tenacity asks it after each failure whether, then how long."""
+def _pay_in(budgets: RetryBudgets, call: Call, now: float) -> RetryBudget:
+    """The call's budget, after the deposit of its first attempt if this is when that ended."""
+    budget = budget_of(budgets, call)
+    if all(attempt.kind not in _FURTHER for attempt in call.journal.attempts):
+        budget.deposit(now)
+    return budget
 
-    call: Call
+
+@frozen(kw_only=True)
+class _Rules:
     policy: RetryPolicy
     verdict: Classifier
     max_attempts: int
     patience: float
+    budgets: RetryBudgets | None
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     random: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+
+
+@define
+class _Retries:
+    """One call's retries.  tenacity asks after each failure whether, then how long."""
+
+    call: Call
+    rules: _Rules
     began: float
     errors: list[LynkrError] = field(factory=list[LynkrError])
     delay: float = 0.0
+    paid: bool = False
+    budget: RetryBudget | None = None
+
+    async def go_on(self, service: Service, failure: LynkrError) -> Reply:
+        """After the first attempt ended in *failure*."""
+        if self.rules.budgets is not None and not isinstance(failure, NotSent):
+            self.budget = _pay_in(self.rules.budgets, self.call, self.rules.monotonic())
+        failures = [failure]
+
+        async def attempt() -> Reply:
+            if failures:
+                raise failures.pop()
+            return await service(self.call)
+
+        retrying = AsyncRetrying(
+            sleep=self.rules.sleep, retry=self.should_retry, wait=self.wait, reraise=True
+        )
+        try:
+            reply: Reply = await retrying(attempt)
+        except LynkrError as error:
+            if isinstance(error, NotSent):
+                self._refund()
+            told = self._failure(error)
+            if told is error:
+                raise
+            raise told from error
+        self._refund()
+        return reply
 
     def should_retry(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome is not None else None
         if not isinstance(error, LynkrError):
             return False
-        if not (self.errors and isinstance(error, CircuitOpen)):  # refused between retries: nothing was sent
+        if not (self.errors and isinstance(error, NotSent)):  # refused between retries: nothing was sent
             self.errors.append(error)
         if isinstance(error, UpstreamBusy) and error.retry_after is None:
-            error.retry_after = wait_hint(error.headers, self.clock())
+            error.retry_after = wait_hint(error.headers, self.rules.clock())
         made = max(len(self.call.journal.attempts), len(self.errors))
         if not self._is_worth_it(error, made):
             return False
-        now = self.monotonic()
-        delay = self.policy.delay(made, error, now - self.began, self.random())
+        now = self.rules.monotonic()
+        delay = self.rules.policy.delay(made, error, now - self.began, self.rules.random())
         if delay is None or (self.call.deadline is not None and now + delay >= self.call.deadline):
             return False
+        if self.budget is not None and not self.budget.withdraw(now):
+            return False
+        self.paid = self.budget is not None
         self.delay = delay
         return True
 
     def wait(self, state: RetryCallState) -> float:  # noqa: ARG002  # reason: tenacity's signature
         return self.delay
 
-    def failure(self, error: LynkrError) -> LynkrError:
+    def _refund(self) -> None:
+        """The last retry succeeded, or was not sent."""
+        if self.paid and self.budget is not None:
+            self.paid = False
+            self.budget.refund()
+
+    def _failure(self, error: LynkrError) -> LynkrError:
         if len(self.errors) > 1:
             return AllTargetsFailed(f"{self.call.target} failed {len(self.errors)} times", self.errors)
         return self.errors[0] if self.errors else error
 
     def _is_worth_it(self, error: LynkrError, made: int) -> bool:
-        verdict = self.verdict(error)
-        left = self.max_attempts - made
+        verdict = self.rules.verdict(error)
+        left = self.rules.max_attempts - made
         if self.call.forced or not verdict.retry_same or left < 1:
             return False
         others = len(self.call.alternatives)
@@ -148,4 +196,4 @@ class _Plan:
         if left > others:
             return True
         hint = error.retry_after if isinstance(error, UpstreamError) else None
-        return left > 1 and hint is not None and hint <= self.patience
+        return left > 1 and hint is not None and hint <= self.rules.patience

@@ -4,10 +4,16 @@ The rules are those of `lynkr.resilience.breaker`, run inside a transaction: a
 row holds one breaker's `BreakerData`, generation and probes included, so that
 three workers in front of one provider send one probe, not three.
 
-What it costs: a call through a closed circuit reads one row, its verdict reads
-and writes one.  Both block the event loop, for tens of microseconds; a change
-of state waits for another worker's lock for at most *busy_timeout*.  Nothing is
-synced to disk: the file holds nothing that a power cut may not forget.
+What it costs: what was read within the last *stale* seconds is believed as long
+as it says "closed", and successes of a closed circuit are counted here and
+written together once that long has passed, or with the next verdict of another
+kind.  So under load nearly every call costs what the memory breaker costs, and
+the others one row read and written: they block the event loop for tens of
+microseconds; a change of state waits for another worker's lock for at most
+*busy_timeout*.  An open circuit, a probe and a failure always go to the file:
+there is never a probe too many, and another worker's opening is heeded *stale*
+seconds later at most.  Nothing is synced to disk: the file holds nothing that a
+power cut may not forget.
 
 What happens when the file cannot be used: the call goes on.  The registry works
 from what it last knew in memory, counts the fault (`faults`, `last_fault`) and
@@ -23,7 +29,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
-from attrs import asdict
+from attrs import asdict, define
 
 from lynkr.resilience.breaker import (
     NEW_BREAKER,
@@ -39,6 +45,7 @@ from lynkr.resilience.outcome import Outcome
 from lynkr.resilience.protocols import BreakerState, BreakerStatus, Permit
 
 _Result = TypeVar("_Result")
+_SHUT: Final = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS breakers (
@@ -50,6 +57,15 @@ CREATE TABLE IF NOT EXISTS breakers (
 """
 
 
+@define
+class _Successes:
+    """Verdicts of one generation of a closed circuit that are not in the file yet."""
+
+    permit: Permit
+    since: float
+    count: int = 0
+
+
 class SqliteBreakers:
     """A `BreakerRegistry` whose state lives in *path*.
 
@@ -57,7 +73,7 @@ class SqliteBreakers:
     over restarts: `time.time`, not `time.monotonic`.  The file is made with mode
     0600 and opened on first use; make the registry after forking.  It should be
     the breakers' own file.  Holds at most *max_keys* rows.  Safe to call from
-    several threads.
+    several threads.  *stale* is in seconds; 0 reads and writes the file each time.
     """
 
     def __init__(
@@ -68,6 +84,7 @@ class SqliteBreakers:
         max_keys: int = 1024,
         busy_timeout: float = 0.02,
         pause: float = 1.0,
+        stale: float = 0.1,
     ) -> None:
         if max_keys < 1:
             raise ValueError("max_keys must be at least 1")
@@ -80,7 +97,11 @@ class SqliteBreakers:
         self._pause = pause
         self._paused_at: float | None = None
         self._connection: sqlite3.Connection | None = None
+        self._stale = stale
         self._known: dict[str, BreakerData] = {}
+        self._read_at: dict[str, float] = {}
+        self._all_read_at: float | None = None
+        self._unwritten: dict[str, _Successes] = {}
         self._lock = Lock()
 
     def breaker(self, key: str, /) -> "SqliteBreaker":
@@ -88,16 +109,29 @@ class SqliteBreakers:
 
     def statuses(self, now: float, /) -> tuple[BreakerStatus, ...]:
         with self._lock:
-            if not self._is_paused(now):
-                try:
-                    self._read_all(self._connect())
-                except (sqlite3.Error, OSError) as error:
-                    self._leave_alone(error, now)
+            self._read_anew(now)
             return tuple(
-                status_of(key, data, self.config, now)
+                status_of(key, self._with_unwritten(key, data, now), self.config, now)
                 for key, data in sorted(self._known.items())
                 if data.changed is not None
             )
+
+    def refusing(self, now: float, /) -> frozenset[str]:
+        with self._lock:
+            if self._all_read_at is None or not self._is_fresh(self._all_read_at, now):
+                self._read_anew(now)
+            return frozenset(
+                key
+                for key, data in self._known.items()
+                if data.state is not BreakerState.CLOSED and state_at(data, self.config, now) in _SHUT
+            )
+
+    def _read_anew(self, now: float) -> None:
+        if not self._is_paused(now):
+            try:
+                self._read_all(self._connect(), now)
+            except (sqlite3.Error, OSError) as error:
+                self._leave_alone(error, now)
 
     def force(self, key: str, state: BreakerState, now: float, /) -> None:
         force(NEW_BREAKER, state, now)  # refuse a wrong state before anything is opened
@@ -112,7 +146,9 @@ class SqliteBreakers:
         return self._is_paused(now)
 
     def close(self) -> None:
-        """Close the file; idempotent.  A later call opens it again."""
+        """Write what is still to be written and close the file; idempotent.  A later call opens it again."""
+        for key, successes in tuple(self._unwritten.items()):
+            self.move(key, _unmoved, successes.since)
         with self._lock:
             self._disconnect()
 
@@ -122,6 +158,44 @@ class SqliteBreakers:
         """The breaker's state, read only."""
         return self.move(key, lambda data: (data, data), now)
 
+    def try_acquire(self, key: str, now: float) -> Permit | None:
+        """As `CircuitBreaker.try_acquire`."""
+        with self._lock:
+            data, read_at = self._known.get(key), self._read_at.get(key)
+            if data is not None and read_at is not None and self._is_fresh(read_at, now):
+                after, permit = acquire(data, self.config, now)
+                if after is data and permit is not None:  # closed
+                    return permit
+        return self.move(key, lambda data: acquire(data, self.config, now), now)
+
+    def settle(self, key: str, permit: Permit, outcome: Outcome, now: float, *, slow: bool) -> None:
+        """As `CircuitBreaker.settle`."""
+        if outcome is Outcome.SUCCESS and not slow:
+            with self._lock:
+                is_late = self._is_put_off(key, permit, now)
+            if is_late is False:
+                return None
+            if is_late:
+                return self.move(key, _unmoved, now)
+        return self.move(
+            key, lambda data: (settle(data, self.config, permit, outcome, now, slow=slow), None), now
+        )
+
+    def _is_put_off(self, key: str, permit: Permit, now: float) -> bool | None:
+        """Count a success here, to be written later; True if later is now, None if it must not wait."""
+        data = self._known.get(key)
+        if not self._stale or data is None or data.state is not BreakerState.CLOSED:
+            return None
+        if permit.generation != data.generation:
+            return None
+        waiting = self._unwritten.get(key)
+        if waiting is None:
+            waiting = self._unwritten[key] = _Successes(permit, now)
+        elif waiting.permit.generation != permit.generation:
+            return None
+        waiting.count += 1
+        return not self._is_fresh(waiting.since, now)
+
     def move(
         self, key: str, step: Callable[[BreakerData], tuple[BreakerData, _Result]], now: float
     ) -> _Result:
@@ -129,15 +203,31 @@ class SqliteBreakers:
 
         *step* must be pure: it may be applied more than once, and the last one counts.
         """
+
+        def whole_step(data: BreakerData) -> tuple[BreakerData, _Result]:
+            return step(self._with_unwritten(key, data, now))
+
         with self._lock:
             if not self._is_paused(now):
                 try:
-                    return self._move_in_file(self._connect(), key, step, now)
+                    return self._move_in_file(self._connect(), key, whole_step, now)
                 except (sqlite3.Error, OSError) as error:
                     self._leave_alone(error, now)
-            data, result = step(self._known.get(key, NEW_BREAKER))
-            self._remember(key, data)
+            data, result = whole_step(self._known.get(key, NEW_BREAKER))
+            self._remember(key, data, now)
+            self._unwritten.pop(key, None)
             return result
+
+    def _with_unwritten(self, key: str, data: BreakerData, now: float) -> BreakerData:
+        waiting = self._unwritten.get(key)
+        for _ in range(0 if waiting is None else waiting.count):
+            if waiting is not None:
+                data = settle(data, self.config, waiting.permit, Outcome.SUCCESS, now)
+        return data
+
+    def _is_fresh(self, moment: float, now: float) -> bool:
+        # abs(): after a wall clock is set back what was read is not fresh for hours.
+        return abs(now - moment) < self._stale
 
     # ------------------------------------------------------------------ the file
 
@@ -148,13 +238,14 @@ class SqliteBreakers:
         step: Callable[[BreakerData], tuple[BreakerData, _Result]],
         now: float,
     ) -> _Result:
-        before = self._read(connection, key)
+        before = self._read(connection, key, now)
         after, result = step(before)
         if after is before:  # most calls: a closed circuit lets everybody through and changes nothing
+            self._unwritten.pop(key, None)
             return result
         connection.execute("BEGIN IMMEDIATE")
         try:
-            before = self._read(connection, key)  # another process may have moved it meanwhile
+            before = self._read(connection, key, now)  # another process may have moved it meanwhile
             after, result = step(before)
             self._write(connection, key, after, now, is_new=before is NEW_BREAKER)
             connection.execute("COMMIT")
@@ -162,7 +253,8 @@ class SqliteBreakers:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._remember(key, after)
+        self._remember(key, after, now)
+        self._unwritten.pop(key, None)
         return result
 
     def _leave_alone(self, error: Exception, now: float) -> None:
@@ -199,17 +291,19 @@ class SqliteBreakers:
         if connection is not None:
             connection.close()
 
-    def _read(self, connection: sqlite3.Connection, key: str) -> BreakerData:
+    def _read(self, connection: sqlite3.Connection, key: str, now: float) -> BreakerData:
         row: tuple[str] | None = connection.execute(
             "SELECT data FROM breakers WHERE key = ?", (key,)
         ).fetchone()
         data = NEW_BREAKER if row is None else self._decoded(row[0])
-        self._remember(key, data)
+        self._remember(key, data, now)
         return data
 
-    def _read_all(self, connection: sqlite3.Connection) -> None:
+    def _read_all(self, connection: sqlite3.Connection, now: float) -> None:
         rows: list[tuple[str, str]] = connection.execute("SELECT key, data FROM breakers").fetchall()
         self._known = {key: self._decoded(text) for key, text in rows}
+        self._read_at = dict.fromkeys(self._known, now)
+        self._all_read_at = now
 
     def _decoded(self, text: str) -> BreakerData:
         try:
@@ -238,10 +332,14 @@ class SqliteBreakers:
             (self._max_keys - 1,),
         )
 
-    def _remember(self, key: str, data: BreakerData) -> None:
+    def _remember(self, key: str, data: BreakerData, now: float) -> None:
         if len(self._known) >= self._max_keys and key not in self._known:
-            self._known.pop(next(iter(self._known)))
+            forgotten = next(iter(self._known))
+            del self._known[forgotten]
+            self._read_at.pop(forgotten, None)
+            self._unwritten.pop(forgotten, None)
         self._known[key] = data
+        self._read_at[key] = now
 
 
 class SqliteBreaker:
@@ -260,12 +358,14 @@ class SqliteBreaker:
         return status_of(self._key, self._registry.look(self._key, now), self._registry.config, now)
 
     def try_acquire(self, now: float, /) -> Permit | None:
-        config = self._registry.config
-        return self._registry.move(self._key, lambda data: acquire(data, config, now), now)
+        return self._registry.try_acquire(self._key, now)
 
-    def settle(self, permit: Permit, outcome: Outcome, now: float, /) -> None:
-        config = self._registry.config
-        self._registry.move(self._key, lambda data: (settle(data, config, permit, outcome, now), None), now)
+    def settle(self, permit: Permit, outcome: Outcome, now: float, /, *, slow: bool = False) -> None:
+        self._registry.settle(self._key, permit, outcome, now, slow=slow)
+
+
+def _unmoved(data: BreakerData) -> tuple[BreakerData, None]:
+    return data, None
 
 
 def encode(data: BreakerData) -> str:
@@ -291,7 +391,11 @@ def decode(text: str) -> BreakerData:
         rejected=int(row["rejected"]),
         probed=int(row["probed"]),
         probes=tuple((int(number), float(left)) for number, left in row["probes"]),
-        buckets=tuple((int(tick), int(good), int(bad)) for tick, good, bad in row["buckets"]),
+        buckets=tuple(
+            (int(tick), int(good), int(bad), int(slow)) for tick, good, bad, slow in row["buckets"]
+        ),
+        asked=int(row["asked"]),
+        let=int(row["let"]),
     )
 
 

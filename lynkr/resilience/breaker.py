@@ -2,7 +2,7 @@
 
 ::
 
-                 failures >= ratio of a window, or n in a row
+       failures or slow calls >= ratio of a window, or n failures in a row
         CLOSED ------------------------------------------------> OPEN
           ^                                                     |  ^
           | a probe succeeds                  its time is over, |  | a probe fails:
@@ -26,6 +26,13 @@ A probe holds one of few slots until its verdict.  A verdict of IGNORED
 probe that is silent for *probe_lease* seconds (a worker was killed; an answer
 is very long) gives up its slot, but its verdict still counts should it come.
 
+A call is slow when its first token is late, whether it then succeeds or fails.
+A probe that is slow fails: what was closed by slowness is not cured by it.
+
+For *slow_start* seconds after it closed, a breaker lets only a growing share
+of the calls through (a tenth at first, then in proportion to the time), so
+that an endpoint that has just come back is not knocked over at once.
+
 Calls are counted in buckets of a sixth of the window, so memory is bounded and
 the window is between five and six sixths long.
 """
@@ -40,6 +47,7 @@ from lynkr.resilience.protocols import BreakerState, BreakerStatus, Permit
 
 _BUCKETS: Final = 6
 _HIGHEST_EXPONENT: Final = 30
+_FIRST_SHARE: Final = 0.1
 
 _CLOSED: Final = BreakerState.CLOSED
 _OPEN: Final = BreakerState.OPEN
@@ -48,8 +56,8 @@ _FORCED_OPEN: Final = BreakerState.FORCED_OPEN
 _DISABLED: Final = BreakerState.DISABLED
 _METRICS_ONLY: Final = BreakerState.METRICS_ONLY
 
-Bucket: TypeAlias = tuple[int, int, int]
-"""(tick, successes, failures); a tick is a sixth of the window."""
+Bucket: TypeAlias = tuple[int, int, int, int]
+"""(tick, successes, failures, slow ones of both); a tick is a sixth of the window."""
 
 Probe: TypeAlias = tuple[int, float]
 """(number, when it left)"""
@@ -60,20 +68,23 @@ class BreakerConfig:
     """Thresholds, chosen for sparse traffic; lengths in seconds.
 
     Opens when at least *min_calls* of the last *window* ended and the share of
-    failures is *failure_ratio* or more, or after *consecutive_failures* in a
-    row (a target that gets a call a minute would never fill a window).  Opens
-    for *open_for*, doubled each time it opens again without having been closed
-    for a whole window in between, up to *longest_open*.
+    failures is *failure_ratio* or more, or that of slow calls *slow_ratio*, or
+    after *consecutive_failures* in a row (a target that gets a call a minute
+    would never fill a window).  Opens for *open_for*, doubled each time it opens
+    again without having been closed for a whole window in between, up to
+    *longest_open*.  *slow_start* is 0 for none.
     """
 
     window: float = field(default=60.0, validator=gt(0))
     min_calls: int = field(default=10, validator=ge(1))
     failure_ratio: float = field(default=0.5, validator=and_(gt(0), le(1)))
+    slow_ratio: float = field(default=0.8, validator=and_(gt(0), le(1)))
     consecutive_failures: int = field(default=5, validator=ge(1))
     open_for: float = field(default=15.0, validator=gt(0))
     longest_open: float = field(default=300.0, validator=gt(0))
     probes: int = field(default=1, validator=and_(ge(1), le(3)))
     probe_lease: float = field(default=60.0, validator=gt(0))
+    slow_start: float = field(default=10.0, validator=ge(0))
 
     def open_seconds(self, openings: int) -> float:
         """How long the breaker stays open the *openings*-th time in a row (from 1)."""
@@ -87,6 +98,7 @@ class BreakerData:
     *changed* is when the state last changed, None before the first call.
     *openings* counts how often it opened in a row; *until* is when an open one
     lets a probe through.  *streak* is the number of failures since the last success.
+    *asked* and *let* count the calls of a slow start, and those let through.
     """
 
     state: BreakerState = _CLOSED
@@ -99,6 +111,8 @@ class BreakerData:
     probed: int = 0
     probes: tuple[Probe, ...] = ()
     buckets: tuple[Bucket, ...] = ()
+    asked: int = 0
+    let: int = 0
 
 
 NEW_BREAKER: Final = BreakerData()
@@ -109,6 +123,8 @@ def acquire(data: BreakerData, config: BreakerConfig, now: float) -> tuple[Break
     if data.changed is None:
         data = evolve(data, changed=now)
     state = data.state
+    if state is _CLOSED and data.openings and is_warming_up(data, config, now):
+        return _warmed(data, config, now)
     if state is _CLOSED or state is _DISABLED or state is _METRICS_ONLY:
         return data, Permit(data.generation)
     if state is _OPEN and _is_over(data, config, now):
@@ -124,25 +140,32 @@ def acquire(data: BreakerData, config: BreakerConfig, now: float) -> tuple[Break
 
 
 def settle(
-    data: BreakerData, config: BreakerConfig, permit: Permit, outcome: Outcome, now: float
+    data: BreakerData,
+    config: BreakerConfig,
+    permit: Permit,
+    outcome: Outcome,
+    now: float,
+    *,
+    slow: bool = False,
 ) -> BreakerData:
     """The next state.  The very same object when the verdict moves nothing."""
     if permit.generation != data.generation:
         return data
     state = data.state
     if state is _HALF_OPEN:
-        return _settle_probe(data, config, permit, outcome, now)
+        return _settle_probe(data, config, permit, outcome, now, slow=slow)
     if outcome is Outcome.IGNORED or not (state is _CLOSED or state is _METRICS_ONLY):
         return data
     failed = outcome is Outcome.FAILURE
     streak = data.streak + 1 if failed else 0
-    buckets = _counted(data.buckets, config, failed, now)
-    if failed and state is _CLOSED and _is_too_much(buckets, streak, config):
+    buckets = _counted(data.buckets, config, failed, slow, now)
+    if (failed or slow) and state is _CLOSED and _is_too_much(buckets, streak, config):
         return _opened(data, config, buckets, streak, now)
     # Spelled out rather than evolved: this is the line every call passes.
     return BreakerData(
-        state, data.generation, data.changed, data.openings, data.until, streak, data.rejected, 0, (), buckets
-    )
+        state, data.generation, data.changed, data.openings, data.until, streak, data.rejected, 0, (),
+        buckets, data.asked, data.let,
+    )  # fmt: skip
 
 
 def force(data: BreakerData, state: BreakerState, now: float) -> BreakerData:
@@ -173,24 +196,40 @@ def status_of(name: str, data: BreakerData, config: BreakerConfig, now: float) -
         state=state,
         successes=sum(bucket[1] for bucket in recent),
         failures=sum(bucket[2] for bucket in recent),
+        slow=sum(bucket[3] for bucket in recent),
         rejected=data.rejected,
         changed=now if data.changed is None else data.changed,
         next_attempt=data.until if state is _OPEN else None,
     )
 
 
+def is_warming_up(data: BreakerData, config: BreakerConfig, now: float) -> bool:
+    """Whether a slow start is under way, so that some calls are refused by a closed breaker."""
+    if data.state is not _CLOSED or not data.openings or data.changed is None:
+        return False
+    return 0 <= now - data.changed < config.slow_start
+
+
+def _warmed(data: BreakerData, config: BreakerConfig, now: float) -> tuple[BreakerData, Permit | None]:
+    share = max(_FIRST_SHARE, (now - (data.changed or 0.0)) / config.slow_start)
+    asked = data.asked + 1
+    if data.let < asked * share:
+        return evolve(data, asked=asked, let=data.let + 1), Permit(data.generation)
+    return evolve(data, asked=asked, rejected=data.rejected + 1), None
+
+
 def _settle_probe(
-    data: BreakerData, config: BreakerConfig, permit: Permit, outcome: Outcome, now: float
+    data: BreakerData, config: BreakerConfig, permit: Permit, outcome: Outcome, now: float, *, slow: bool
 ) -> BreakerData:
     if outcome is Outcome.IGNORED:
         left = tuple(probe for probe in data.probes if probe[0] != permit.probe)
         return data if left == data.probes else evolve(data, probes=left)
     failed = outcome is Outcome.FAILURE
-    if failed:
-        buckets = _counted(data.buckets, config, failed, now)
-        return _opened(data, config, buckets, data.streak + 1, now)
+    if failed or slow:
+        buckets = _counted(data.buckets, config, failed, slow, now)
+        return _opened(data, config, buckets, data.streak + 1 if failed else 0, now)
     # The failures that opened it are history: judged on them it would open at the next stumble.
-    buckets = _counted((), config, failed, now)
+    buckets = _counted((), config, failed, slow, now)
     return BreakerData(
         _CLOSED, data.generation + 1, now, data.openings, rejected=data.rejected, buckets=buckets
     )
@@ -218,11 +257,14 @@ def _is_over(data: BreakerData, config: BreakerConfig, now: float) -> bool:
 def _is_too_much(buckets: tuple[Bucket, ...], streak: int, config: BreakerConfig) -> bool:
     if streak >= config.consecutive_failures:
         return True
-    failures = calls = 0
-    for _, good, bad in buckets:
+    failures = calls = slow = 0
+    for _, good, bad, late in buckets:
         failures += bad
+        slow += late
         calls += good + bad
-    return calls >= config.min_calls and failures >= config.failure_ratio * calls
+    return calls >= config.min_calls and (
+        failures >= config.failure_ratio * calls or slow >= config.slow_ratio * calls
+    )
 
 
 def _tick(buckets: tuple[Bucket, ...], config: BreakerConfig, now: float) -> int:
@@ -232,15 +274,15 @@ def _tick(buckets: tuple[Bucket, ...], config: BreakerConfig, now: float) -> int
 
 
 def _counted(
-    buckets: tuple[Bucket, ...], config: BreakerConfig, failed: bool, now: float
+    buckets: tuple[Bucket, ...], config: BreakerConfig, failed: bool, slow: bool, now: float
 ) -> tuple[Bucket, ...]:
     tick = _tick(buckets, config, now)
     good, bad = (0, 1) if failed else (1, 0)
     if buckets and buckets[-1][0] == tick:
-        _, goods, bads = buckets[-1]
-        return (*buckets[:-1], (tick, goods + good, bads + bad))
+        _, goods, bads, lates = buckets[-1]
+        return (*buckets[:-1], (tick, goods + good, bads + bad, lates + slow))
     oldest = tick - _BUCKETS
-    return (*(bucket for bucket in buckets if bucket[0] > oldest), (tick, good, bad))
+    return (*(bucket for bucket in buckets if bucket[0] > oldest), (tick, good, bad, int(slow)))
 
 
 class WindowBreaker:
@@ -265,8 +307,8 @@ class WindowBreaker:
         self.data, permit = acquire(self.data, self.config, now)
         return permit
 
-    def settle(self, permit: Permit, outcome: Outcome, now: float, /) -> None:
-        self.data = settle(self.data, self.config, permit, outcome, now)
+    def settle(self, permit: Permit, outcome: Outcome, now: float, /, *, slow: bool = False) -> None:
+        self.data = settle(self.data, self.config, permit, outcome, now, slow=slow)
 
     def force(self, state: BreakerState, now: float, /) -> None:
         """See `force`."""

@@ -1,6 +1,16 @@
-"""What an attempt proves about the provider."""
+"""What an attempt was, and what it proves about the provider."""
 
 from enum import StrEnum
+
+
+class AttemptKind(StrEnum):
+    """Why an attempt was made."""
+
+    FIRST = "first"
+    RETRY = "retry"  # the same target again
+    FALLBACK = "fallback"  # another target, because those before it failed
+    HEDGE = "hedge"  # beside one that is still under way
+    PANIC = "panic"  # through an open circuit, because every one was open
 
 
 class Outcome(StrEnum):

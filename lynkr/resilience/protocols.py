@@ -33,9 +33,10 @@ class Permit:
 class BreakerStatus:
     """A breaker's state as data.
 
-    *successes* and *failures* are those of its last window, *rejected* the
-    calls refused since it last left `CLOSED`.  *changed* is when the state last
-    changed, *next_attempt* when an open one will let a probe through.
+    *successes* and *failures* are those of its last window, *slow* those of
+    both whose first token was late, *rejected* the calls refused since it last
+    left `CLOSED`.  *changed* is when the state last changed, *next_attempt* when
+    an open one will let a probe through.
     """
 
     name: str
@@ -45,6 +46,7 @@ class BreakerStatus:
     rejected: int
     changed: float
     next_attempt: float | None
+    slow: int = 0
 
 
 class CircuitBreaker(Protocol):
@@ -56,8 +58,11 @@ class CircuitBreaker(Protocol):
         """Take a permit; None means do not send."""
         ...
 
-    def settle(self, permit: Permit, outcome: Outcome, now: float, /) -> None:
-        """Return the permit with its verdict.  Exactly once, also on cancellation."""
+    def settle(self, permit: Permit, outcome: Outcome, now: float, /, *, slow: bool = False) -> None:
+        """Return the permit with its verdict.  Exactly once, also on cancellation.
+
+        *slow* says that the first token was late.
+        """
         ...
 
 

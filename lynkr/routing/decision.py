@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from attrs import field, frozen
 
@@ -19,6 +19,10 @@ class Tier(IntEnum):
     MEDIUM = 2
     COMPLEX = 3
     REASONING = 4
+
+
+ANY_MODEL: Final = "*"
+"""``provider:*`` stands for all of a provider's models."""
 
 
 @frozen(order=True)
@@ -275,7 +279,8 @@ _TURN = TurnShape()
 class Snapshot:
     """Everything outside the request that routing may look at, frozen at one moment.
 
-    *session* is this request's key as text, *pin* where that session is being
+    *unavailable* are targets whose circuit is open; ``provider:*`` stands for
+    all of a provider's.  *session* is this request's key as text, *pin* where that session is being
     served.  *latencies* are the seconds a target is expected to take until its answer
     begins (a high percentile, so that a deadline can be held against it).
     """

@@ -23,7 +23,7 @@ from attrs import field, frozen
 
 from lynkr.model import Json
 from lynkr.routing.constraints import meets_deadline, obeys_policy, within_budget
-from lynkr.routing.decision import Profile, Snapshot, Step, Target
+from lynkr.routing.decision import ANY_MODEL, Profile, Snapshot, Step, Target
 from lynkr.routing.features import Features
 from lynkr.routing.media import MediaKind, lacking
 from lynkr.routing.protocols import TargetRule
@@ -169,9 +169,16 @@ def fits_context(profiles: Profiles) -> TargetRule:
 
 def prefers_available(targets: _Ladder, _features: Features, snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
     """Drop targets the snapshot calls unavailable, unless that leaves none: then all are kept (panic)."""
-    if not snapshot.unavailable or snapshot.unavailable.isdisjoint(targets):
+    unavailable = snapshot.unavailable
+    if not unavailable:
         return targets, _ALL_AVAILABLE
-    kept = tuple(target for target in targets if target not in snapshot.unavailable)
+    kept = tuple(
+        target
+        for target in targets
+        if target not in unavailable and Target(target.provider, ANY_MODEL) not in unavailable
+    )
+    if len(kept) == len(targets):
+        return targets, _ALL_AVAILABLE
     if kept:
         return kept, _exclusion("availability", "unavailable", targets, kept)
     return targets, Step("availability", "none is available; all are kept", code="panic")

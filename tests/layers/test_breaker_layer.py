@@ -9,13 +9,21 @@ from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lynkr.errors import CircuitOpen, UpstreamFailed, UpstreamRefused, UpstreamWireError
+from lynkr.errors import (
+    CircuitOpen,
+    LynkrError,
+    UpstreamBusy,
+    UpstreamFailed,
+    UpstreamRefused,
+    UpstreamWireError,
+)
 from lynkr.layers import breaker, retry, standard_layers
 from lynkr.resilience.breaker import BreakerConfig
 from lynkr.resilience.outcome import Outcome
-from lynkr.resilience.protocols import BreakerState, BreakerStatus, Permit
+from lynkr.resilience.protocols import BreakerState, BreakerStatus, CircuitBreaker, Permit
 from lynkr.resilience.registry import MemoryBreakers
-from lynkr.service import Call, Layer, Reply, Service
+from lynkr.routing.decision import Target
+from lynkr.service import Call, Layer, Reply, Service, stack
 from tests.layers.scripted import EVENTS, A, Answer, B, Clock, Scripted, Step, call_to, read
 
 pytestmark = pytest.mark.anyio
@@ -23,13 +31,16 @@ pytestmark = pytest.mark.anyio
 
 @define
 class Ledger:
-    """A registry of one breaker that writes down what it is told."""
+    """A registry that writes down what the breaker of the one target is told."""
 
     given: int = 0
     settled: list[tuple[int, Outcome]] = field(factory=list[tuple[int, Outcome]])
     keys: set[str] = field(factory=set[str])
+    credentials: MemoryBreakers = field(factory=MemoryBreakers)
 
-    def breaker(self, key: str, /) -> "Ledger":
+    def breaker(self, key: str, /) -> CircuitBreaker:
+        if key.endswith(":*"):
+            return self.credentials.breaker(key)
         self.keys.add(key)
         return self
 
@@ -49,7 +60,10 @@ class Ledger:
         self.given += 1
         return Permit(self.given)
 
-    def settle(self, permit: Permit, outcome: Outcome, now: float, /) -> None:
+    def refusing(self, now: float, /) -> frozenset[str]:
+        return frozenset()
+
+    def settle(self, permit: Permit, outcome: Outcome, now: float, /, *, slow: bool = False) -> None:
         self.settled.append((permit.generation, outcome))
 
 
@@ -206,6 +220,107 @@ async def test_the_standard_layers_fall_back_and_feed_the_breakers() -> None:
         service = layer(service)
     assert await read(await service(call_to(A, B))) == list(EVENTS)
     assert [(s.name, s.state) for s in registry.statuses(clock.now)] == [
+        ("one:*", BreakerState.CLOSED),
         (str(A), BreakerState.OPEN),
+        ("two:*", BreakerState.CLOSED),
         (str(B), BreakerState.CLOSED),
     ]
+
+
+# ---------------------------------------------------------------------- the credential's breaker, slowness
+
+
+def refused(status: int, retry_after: float | None = None) -> UpstreamRefused | UpstreamBusy:
+    kind = UpstreamBusy if status == 429 else UpstreamRefused
+    return kind("no", target="x", status=status, retry_after=retry_after)
+
+
+@pytest.mark.parametrize("status", [401, 402, 429])
+async def test_a_refused_credential_shuts_out_all_of_its_providers_targets_and_no_others(status: int) -> None:
+    other_model, elsewhere = Target("one", "b"), Target("two", "a")
+    clock, registry = Clock(), MemoryBreakers()
+    service = Scripted({A: [refused(status)], other_model: [Answer()], elsewhere: [Answer()]})
+    guarded = breaker(registry, clock=clock)(service)
+    for _ in range(5):
+        with pytest.raises((UpstreamRefused, UpstreamBusy)):
+            await guarded(call_to(A))
+    assert registry.refusing(clock.now) == {"one:*"}
+    assert registry.breaker(str(A)).state(clock.now) is BreakerState.CLOSED, "the target did nothing wrong"
+    with pytest.raises(CircuitOpen, match=r"one: the credential's circuit is open.* 15 s") as caught:
+        await guarded(call_to(other_model))
+    assert caught.value.retry_after == 15.0
+    await read(await guarded(call_to(elsewhere)))
+    assert service.targets == [A] * 5 + [elsewhere]
+
+
+async def test_a_failing_target_leaves_its_providers_other_targets_alone() -> None:
+    other_model = Target("one", "b")
+    clock, registry = Clock(), MemoryBreakers()
+    guarded = breaker(registry, clock=clock)(Scripted({A: [FAILED], other_model: [Answer()]}))
+    for _ in range(5):
+        with pytest.raises(UpstreamFailed):
+            await guarded(call_to(A))
+    assert registry.refusing(clock.now) == {str(A)}
+    await read(await guarded(call_to(other_model)))
+
+
+async def test_a_permit_taken_from_the_target_is_given_back_where_the_credential_is_shut_out() -> None:
+    clock, registry = Clock(), MemoryBreakers(BreakerConfig(slow_start=0))
+    service = Scripted({A: [FAILED] * 5 + [refused(401)] * 5 + [Answer()]})
+    guarded = breaker(registry, clock=clock)(service)
+    for _ in range(5):
+        with pytest.raises(UpstreamFailed):
+            await guarded(call_to(A))
+    clock.now += 15
+    for _ in range(5):  # probes of the target: a refused key neither closes nor opens its circuit
+        with pytest.raises(UpstreamRefused):
+            await guarded(call_to(A))
+    with pytest.raises(CircuitOpen, match="credential"):
+        await guarded(call_to(A))
+    clock.now += 15
+    await read(await guarded(call_to(A)))
+    assert registry.refusing(clock.now) == frozenset()
+
+
+async def test_ten_slow_answers_open_a_circuit_although_they_came() -> None:
+    for seconds, opens in ((29.9, False), (30.0, True)):
+        clock, registry = Clock(), MemoryBreakers()
+        service = Scripted({A: [Answer()]}, clock=clock, takes=seconds)
+        guarded = breaker(registry, clock=clock)(service)
+        # At once, so that all ten are within one window.
+        replies = [await guarded(call_to(A)) for _ in range(10)]
+        for reply in replies:
+            await read(reply)
+        assert (str(A) in registry.refusing(clock.now)) == opens
+
+
+async def test_what_the_operator_opened_is_not_tried_in_panic() -> None:
+    clock, registry = Clock(), MemoryBreakers()
+    registry.force(str(A), BreakerState.FORCED_OPEN, clock.now)
+    service = Scripted({A: [Answer()]})
+    layers = standard_layers(registry, clock=clock, monotonic=clock)
+    with pytest.raises(CircuitOpen, match="opened by the operator") as caught:
+        await stack(service, *layers)(call_to(A))
+    assert caught.value.retry_after is None
+    assert service.calls == []
+
+
+async def test_a_target_that_is_back_gets_its_load_bit_by_bit() -> None:
+    clock, registry = Clock(), MemoryBreakers()
+    service = Scripted({A: [FAILED] * 5 + [Answer()], B: [Answer()]})
+    guarded = stack(service, *standard_layers(registry, clock=clock, monotonic=clock))
+    for _ in range(5):
+        with suppress(LynkrError):
+            await read(await guarded(call_to(A, B)))
+    shares = []
+    clock.now += 15
+    await read(await guarded(call_to(A, B)))
+    for second in (0.0, 2.0, 5.0, 10.0):
+        service.calls.clear()
+        clock.now += second - (clock.now - registry.breaker(str(A)).data.changed)  # type: ignore[operator]
+        for _ in range(100):
+            await read(await guarded(call_to(A, B)))
+        shares.append(service.targets.count(A))
+    assert shares == sorted(shares)
+    assert shares[0] == 10
+    assert shares[-1] == 100

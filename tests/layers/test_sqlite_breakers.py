@@ -12,11 +12,12 @@ from time import perf_counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from lynkr.layers.sqlite_breakers import SqliteBreakers, decode, encode
 from lynkr.resilience.breaker import BreakerConfig, BreakerData
 from lynkr.resilience.outcome import Outcome
-from lynkr.resilience.protocols import BreakerState
+from lynkr.resilience.protocols import BreakerState, Permit
 from lynkr.resilience.registry import BreakerRegistry, MemoryBreakers, shut
 from tests.resilience.breaker_machine import KEY, BreakerMachine
 
@@ -29,7 +30,7 @@ class FileAgainstMemoryAndModel(BreakerMachine):
     def open_handles(self, config: BreakerConfig) -> list[BreakerRegistry]:
         self.directory = tempfile.TemporaryDirectory()
         path = Path(self.directory.name, "breakers.db")
-        self.opened = [SqliteBreakers(path, config), SqliteBreakers(path, config)]
+        self.opened = [SqliteBreakers(path, config, stale=0.0) for _ in range(2)]
         return list(self.opened)
 
     def teardown(self) -> None:
@@ -76,7 +77,9 @@ _counts = st.integers(0, 10**6)
         _counts,
         _counts,
         st.lists(st.tuples(_counts, _times)).map(tuple),
-        st.lists(st.tuples(_counts, _counts, _counts)).map(tuple),
+        st.lists(st.tuples(_counts, _counts, _counts, _counts)).map(tuple),
+        _counts,
+        _counts,
     )
 )
 def test_a_row_tells_everything_a_breaker_remembers(data: BreakerData) -> None:
@@ -276,3 +279,99 @@ def test_statuses_can_be_asked_of_a_broken_file(tmp_path: Path) -> None:
 def test_a_registry_without_room_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="max_keys"):
         SqliteBreakers(tmp_path / "b.db", max_keys=0)
+
+
+# ---------------------------------------------------------------------- what was read may be a little old
+
+
+class StaleAgainstLaws(RuleBasedStateMachine):
+    """Two workers that believe what they read for a tenth of a second: what still holds."""
+
+    STALE = 0.1
+
+    @initialize(probes=st.integers(1, 3))
+    def begin(self, probes: int) -> None:
+        self.directory = tempfile.TemporaryDirectory()
+        path = Path(self.directory.name, "breakers.db")
+        self.config = BreakerConfig(probes=probes, consecutive_failures=3, slow_start=0)
+        self.workers = [SqliteBreakers(path, self.config, stale=self.STALE) for _ in range(2)]
+        self.truth = SqliteBreakers(path, self.config, stale=0.0)
+        self.now = 1_700_000_000.0
+        self.shut_since: float | None = None
+        self.in_flight: list[Permit] = []
+
+    @rule(step=st.sampled_from([0.0, 0.04, 0.1, 1.0, 15.0, 31.0]))
+    def time_passes(self, step: float) -> None:
+        self.now += step
+
+    @rule(which=st.integers(0, 1), outcomes=st.lists(st.sampled_from(Outcome), min_size=1, max_size=5))
+    def calls(self, which: int, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            state = self.truth.breaker(KEY).state(self.now)
+            if state is not BreakerState.OPEN:
+                self.shut_since = None
+            elif self.shut_since is None:
+                self.shut_since = self.now
+            breaker = self.workers[which].breaker(KEY)
+            permit = breaker.try_acquire(self.now)
+            if permit is None:
+                assert state is not BreakerState.CLOSED
+                continue
+            if state is BreakerState.OPEN:
+                assert self.shut_since is not None
+                assert self.now - self.shut_since < self.STALE, "an opening is heeded that much later at most"
+            if permit.probe:
+                assert state is BreakerState.HALF_OPEN
+                data = self.truth.look(KEY, self.now)
+                fresh = [p for p in data.probes if self.now - p[1] < self.config.probe_lease]
+                assert len(fresh) <= self.config.probes
+            before = self.truth.look(KEY, self.now)
+            breaker.settle(permit, outcome, self.now)
+            if permit.generation != before.generation:
+                assert self.truth.look(KEY, self.now) == before, "a verdict from another era moves nothing"
+            elif outcome is Outcome.FAILURE and state is BreakerState.CLOSED:
+                after = self.truth.look(KEY, self.now)
+                assert after.streak > 0, "a failure is everybody's at once"
+
+    @invariant()
+    def nothing_went_wrong(self) -> None:
+        if hasattr(self, "workers"):
+            assert [worker.faults for worker in self.workers] == [0, 0]
+
+    def teardown(self) -> None:
+        if hasattr(self, "workers"):
+            for worker in (*self.workers, self.truth):
+                worker.close()
+            self.directory.cleanup()
+
+
+TestWhatIsStaleKeepsTheLaws = StaleAgainstLaws.TestCase
+
+
+def test_successes_are_written_together_and_none_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "breakers.db"
+    with registry_at(path) as busy, registry_at(path, stale=0.0) as looking:
+        for number in range(200):
+            breaker = busy.breaker(KEY)
+            permit = breaker.try_acquire(100.0 + number / 1000)
+            assert permit is not None
+            breaker.settle(permit, OK, 100.0 + number / 1000)
+        assert 0 < looking.breaker(KEY).status(100.2).successes <= 200
+        busy.close()
+        assert looking.breaker(KEY).status(100.2).successes == 200
+
+
+def test_under_load_a_closed_circuit_hardly_touches_its_file(tmp_path: Path) -> None:
+    with registry_at(tmp_path / "fresh.db") as fresh, registry_at(tmp_path / "each.db", stale=0.0) as each:
+        spent = []
+        for registry in (fresh, each):
+            began = perf_counter()
+            for number in range(500):
+                now = 100.0 + number / 10_000
+                registry.refusing(now)
+                breaker = registry.breaker(KEY)
+                permit = breaker.try_acquire(now)
+                assert permit is not None
+                breaker.settle(permit, OK, now)
+            spent.append(perf_counter() - began)
+    assert spent[0] < spent[1] / 3

@@ -32,15 +32,24 @@ class ModelBreaker:
         self.reopens_at = 0.0
         self.in_a_row = 0
         self.refused = 0
-        self.calls: list[tuple[int, bool]] = []
+        self.calls: list[tuple[int, bool, bool]] = []
+        self.ramp_asked = 0
+        self.ramp_let = 0
         self.probes: dict[int, float] = {}
         self.probes_sent = 0
 
     def _slice(self, now: float) -> int:
-        return max([int(now * 6 // self.config.window), *(when for when, _ in self.calls)])
+        return max([int(now * 6 // self.config.window), *(when for when, _, _ in self.calls)])
 
     def recent(self, now: float) -> list[bool]:
-        return [failed for when, failed in self.calls if when > self._slice(now) - 6]
+        return [failed for when, failed, _ in self.calls if when > self._slice(now) - 6]
+
+    def recent_slow(self, now: float) -> int:
+        return sum(slow for when, _, slow in self.calls if when > self._slice(now) - 6)
+
+    def is_warming_up(self, now: float) -> bool:
+        was_open = self.openings > 0 and self.since is not None
+        return self.state == "closed" and was_open and 0 <= now - (self.since or 0) < self.config.slow_start
 
     def _time_is_over(self, now: float) -> bool:
         clock_was_set_back = now < self.reopens_at - 2 * self.config.longest_open
@@ -54,10 +63,19 @@ class ModelBreaker:
         self.era += 1
         self.since = now
         self.probes = {}
+        self.ramp_asked = self.ramp_let = 0
 
     def acquire(self, now: float) -> tuple[int, int] | None:
         if self.since is None:
             self.since = now
+        if self.is_warming_up(now):
+            self.ramp_asked += 1
+            share = max(0.1, (now - self.since) / self.config.slow_start)
+            if self.ramp_let < self.ramp_asked * share:
+                self.ramp_let += 1
+                return self.era, 0
+            self.refused += 1
+            return None
         if self.state in ("closed", "disabled", "metrics_only"):
             return self.era, 0
         if self.state == "open" and self._time_is_over(now):
@@ -75,7 +93,7 @@ class ModelBreaker:
         self.refused += 1
         return None
 
-    def settle(self, permit: tuple[int, int], outcome: Outcome, now: float) -> None:
+    def settle(self, permit: tuple[int, int], outcome: Outcome, slow: bool, now: float) -> None:
         era, probe = permit
         if era != self.era or self.state in ("disabled", "forced_open"):
             return
@@ -83,16 +101,16 @@ class ModelBreaker:
             self.probes.pop(probe, None)
             return
         failed = outcome is Outcome.FAILURE
-        if self.state == "half_open" and not failed:
+        if self.state == "half_open" and not failed and not slow:
             self.calls = []
-        self.calls.append((self._slice(now), failed))
+        self.calls.append((self._slice(now), failed, slow))
         self.in_a_row = self.in_a_row + 1 if failed else 0
         if self.state == "half_open":
-            if failed:
+            if failed or slow:
                 self._open(now)
             else:
                 self._become("closed", now)
-        elif self.state == "closed" and failed and self._is_bad(now):
+        elif self.state == "closed" and (failed or slow) and self._is_bad(now):
             if now - (self.since or 0.0) >= self.config.window:
                 self.openings = 0
             self.refused = 0
@@ -103,7 +121,11 @@ class ModelBreaker:
         share = sum(recent) / len(recent)
         enough = len(recent) >= self.config.min_calls
         return self.in_a_row >= self.config.consecutive_failures or (
-            enough and share >= self.config.failure_ratio
+            enough
+            and (
+                share >= self.config.failure_ratio
+                or self.recent_slow(now) / len(recent) >= self.config.slow_ratio
+            )
         )
 
     def _open(self, now: float) -> None:
@@ -131,15 +153,16 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @initialize(
         start=st.sampled_from([0, 64, 64 * 1_700_000_000]),
-        probes=st.integers(1, 3),
-        in_a_row=st.sampled_from([1, 2, 5, 100]),
-        min_calls=st.sampled_from([1, 3, 10]),
-        ratio=st.sampled_from([0.25, 0.5, 1.0]),
+        config=st.builds(
+            BreakerConfig,
+            probes=st.integers(1, 3),
+            consecutive_failures=st.sampled_from([1, 2, 5, 100]),
+            min_calls=st.sampled_from([1, 3, 10]),
+            failure_ratio=st.sampled_from([0.25, 0.5, 1.0]),
+            slow_start=st.sampled_from([0.0, 10.0]),
+        ),
     )
-    def begin(self, start: int, probes: int, in_a_row: int, min_calls: int, ratio: float) -> None:
-        config = BreakerConfig(
-            probes=probes, consecutive_failures=in_a_row, min_calls=min_calls, failure_ratio=ratio
-        )
+    def begin(self, start: int, config: BreakerConfig) -> None:
         self.now = start * TICK
         self.model = ModelBreaker(config)
         self.handles = self.open_handles(config)
@@ -179,30 +202,36 @@ class BreakerMachine(RuleBasedStateMachine):
             assert len(fresh) <= self.model.config.probes
         return self.given, real, expected
 
-    @rule(permit=permits, outcome=st.sampled_from(Outcome), which=st.integers(0, 3))
-    def settle(self, permit: Any, outcome: Outcome, which: int) -> None:
+    @rule(
+        permit=permits,
+        outcome=st.sampled_from(Outcome),
+        which=st.integers(0, 3),
+        slow=st.sampled_from([False, False, True]),
+    )
+    def settle(self, permit: Any, outcome: Outcome, which: int, slow: bool = False) -> None:
         if permit is None:
             return
         number, real, expected = permit
         breaker = self.handle(which).breaker(KEY)
         before, is_stale = breaker.status(self.now), expected[0] != self.model.era
-        breaker.settle(real, outcome, self.now)
-        self.model.settle(expected, outcome, self.now)
+        breaker.settle(real, outcome, self.now, slow=slow)
+        self.model.settle(expected, outcome, slow, self.now)
         self.in_flight.pop(number, None)
         after = breaker.status(self.now)
         if is_stale:
             assert after == before
-        if outcome is not Outcome.FAILURE:
+        if outcome is not Outcome.FAILURE and not slow:
             assert after.state is before.state or after.state is BreakerState.CLOSED
 
     @rule(
-        outcomes=st.lists(st.sampled_from([Outcome.SUCCESS, Outcome.FAILURE, Outcome.FAILURE]), max_size=12)
+        outcomes=st.lists(st.sampled_from([Outcome.SUCCESS, Outcome.FAILURE, Outcome.FAILURE]), max_size=12),
+        slow=st.booleans(),
     )
-    def calls_come_and_go(self, outcomes: list[Outcome]) -> None:
+    def calls_come_and_go(self, outcomes: list[Outcome], slow: bool) -> None:
         for which, outcome in enumerate(outcomes):
             permit = self.acquire(which)
             if permit is not None:
-                self.settle(permit, outcome, which + 1)
+                self.settle(permit, outcome, which + 1, slow)
 
     @precondition(lambda self: self.given > 5)
     @rule(
@@ -226,11 +255,14 @@ class BreakerMachine(RuleBasedStateMachine):
             assert status.state.value == model.seen_state(now)
             assert status.successes == recent.count(False)
             assert status.failures == recent.count(True)
+            assert status.slow == model.recent_slow(now)
             assert status.rejected == model.refused
             assert status.changed == (now if model.since is None else model.since)
             is_waiting = model.seen_state(now) == "open"
             assert status.next_attempt == (model.reopens_at if is_waiting else None)
             assert handle.statuses(now) == ((status,) if model.since is not None else ())
+            is_shut = model.seen_state(now) in ("open", "forced_open")
+            assert handle.refusing(now) == ({KEY} if is_shut else frozenset())
 
 
 def machine_over(open_handles: Callable[[BreakerConfig], list[BreakerRegistry]]) -> type[BreakerMachine]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lynkr.resilience.breaker import NEW_BREAKER, BreakerConfig, WindowBreaker, acquire, force, settle
 from lynkr.resilience.outcome import Outcome
 from lynkr.resilience.protocols import BreakerState, Permit
-from lynkr.resilience.registry import MemoryBreakers, shut
+from lynkr.resilience.registry import ForcedBreakers, MemoryBreakers, shut
 from tests.resilience.breaker_machine import machine_over
 
 TestMemoryBreakerAgainstItsModel = machine_over(lambda config: [MemoryBreakers(config)]).TestCase
@@ -212,3 +212,23 @@ def test_registry_of_open_breakers_only_forgets_the_least_recently_used() -> Non
     for key in ("a:x", "b:x", "c:x"):
         call(registry.breaker(key), BAD, 0.0)
     assert [status.name for status in registry.statuses(0.0)] == ["b:x", "c:x"]
+
+
+def test_breakers_the_settings_force_are_forced_here_alone() -> None:
+    shared = MemoryBreakers()
+    registry = ForcedBreakers(shared, {"a:x": BreakerState.FORCED_OPEN, "b:x": BreakerState.DISABLED}, 0.0)
+    assert registry.refusing(1.0) == {"a:x"}
+    assert registry.breaker("a:x").try_acquire(1.0) is None
+    for _ in range(20):
+        call(registry.breaker("b:x"), BAD, 1.0)
+    for _ in range(5):
+        call(registry.breaker("c:x"), BAD, 1.0)
+    assert registry.refusing(2.0) == {"a:x", "c:x"}
+    assert [(s.name, s.state.value) for s in registry.statuses(2.0)] == [
+        ("a:x", "forced_open"),
+        ("b:x", "disabled"),
+        ("c:x", "open"),
+    ]
+    assert [status.name for status in shared.statuses(2.0)] == ["c:x"]
+    registry.force("a:x", BreakerState.CLOSED, 3.0)
+    assert registry.breaker("a:x").try_acquire(3.0) is not None

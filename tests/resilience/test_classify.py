@@ -1,5 +1,7 @@
 """The table: what each error means."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,8 +24,11 @@ from lynkr.errors import (
     UpstreamUnreachable,
     UpstreamWireError,
 )
-from lynkr.resilience.classify import Blame, outcome_of, verdict_of
+from lynkr.model import WireFormat
+from lynkr.resilience.classify import Blame, Verdict, outcome_of, verdict_of
+from lynkr.resilience.families import FAMILY_VERDICTS
 from lynkr.resilience.outcome import Outcome
+from lynkr.resilience.verdicts import BUSY_KEY, DEAD_KEY, FAILED, FORBIDDEN, UNSUITABLE
 
 T = "local:qwen3"
 
@@ -69,12 +74,104 @@ def test_client_errors_never_move_a_breaker_and_are_never_sent_again(status: int
     assert not verdict.retry_same
 
 
-@given(st.sampled_from([408, 409, 429]) | st.integers(500, 599))
+@given(st.sampled_from([408, 409]) | st.integers(500, 599))
 def test_overload_and_server_errors_count_against_the_target_and_may_be_sent_again(status: int) -> None:
     verdict = verdict_of(by_status(status))
     assert verdict.outcome is Outcome.FAILURE
+    assert verdict.credential is Outcome.IGNORED
     assert verdict.retry_same
     assert verdict.try_next
+
+
+@pytest.mark.parametrize("status", [401, 402, 429])
+def test_what_a_credential_suffers_counts_against_it_and_not_against_the_target(status: int) -> None:
+    verdict = verdict_of(by_status(status))
+    assert verdict.outcome is Outcome.IGNORED
+    assert verdict.credential is Outcome.FAILURE
+    assert verdict.retry_same == (status == 429)
+    assert verdict.try_next
+
+
+def by_word(format: WireFormat, word: str, status: int | None) -> UpstreamError:
+    """An error in *format*'s own envelope."""
+    headers, body = {}, b""
+    if format is WireFormat.BEDROCK_CONVERSE:
+        headers = {"x-amzn-errortype": f"{word}:http://internal.amazon.com/coral/com.amazon.bedrock/"}
+    elif format is WireFormat.GEMINI:
+        body = json.dumps({"error": {"code": status, "status": word, "message": "m"}}).encode()
+    elif format is WireFormat.ANTHROPIC_MESSAGES:
+        body = json.dumps({"type": "error", "error": {"type": word, "message": "m"}}).encode()
+    else:
+        body = json.dumps({"error": {"message": "m", "type": "x", "param": None, "code": word}}).encode()
+    error = by_status(status or 500)
+    return type(error)("no", target=T, status=status, headers=headers, body=body, wire_format=format)
+
+
+@pytest.mark.parametrize(
+    ("format", "status", "word", "expected"),
+    [
+        # An account without money: 429 of OpenAI and Moonshot, 400 of OpenAI's spending limit.
+        (WireFormat.OPENAI_CHAT, 429, "insufficient_quota", DEAD_KEY),
+        (WireFormat.OPENAI_RESPONSES, 429, "insufficient_quota", DEAD_KEY),
+        (WireFormat.OPENAI_CHAT, 400, "billing_hard_limit_reached", DEAD_KEY),
+        (WireFormat.OPENAI_CHAT, 429, "exceeded_current_quota_error", DEAD_KEY),
+        (WireFormat.OPENAI_CHAT, 429, "rate_limit_exceeded", BUSY_KEY),
+        (WireFormat.OPENAI_CHAT, 429, "engine_overloaded_error", FAILED),
+        (WireFormat.OPENAI_CHAT, 404, "model_not_found", UNSUITABLE),
+        (WireFormat.ANTHROPIC_MESSAGES, 529, "overloaded_error", FAILED),
+        (WireFormat.ANTHROPIC_MESSAGES, 429, "rate_limit_error", BUSY_KEY),
+        (WireFormat.ANTHROPIC_MESSAGES, 403, "authentication_error", DEAD_KEY),
+        # Inside a stream that began with 200 there is only the word.
+        (WireFormat.ANTHROPIC_MESSAGES, None, "overloaded_error", FAILED),
+        (WireFormat.BEDROCK_CONVERSE, 400, "ServiceQuotaExceededException", BUSY_KEY),
+        (WireFormat.BEDROCK_CONVERSE, 403, "ExpiredTokenException", DEAD_KEY),
+        (WireFormat.BEDROCK_CONVERSE, 403, "AccessDeniedException", FORBIDDEN),
+        (WireFormat.BEDROCK_CONVERSE, 424, "ModelErrorException", FAILED),
+        (WireFormat.BEDROCK_CONVERSE, 429, "ModelNotReadyException", FAILED),
+        (WireFormat.GEMINI, 400, "FAILED_PRECONDITION", DEAD_KEY),
+        (WireFormat.GEMINI, 429, "RESOURCE_EXHAUSTED", BUSY_KEY),
+        (WireFormat.GEMINI, 503, "UNAVAILABLE", FAILED),
+    ],
+)
+def test_a_familys_own_words_decide(
+    format: WireFormat, status: int | None, word: str, expected: Verdict
+) -> None:
+    assert verdict_of(by_word(format, word, status)) == expected
+
+
+def test_a_wrong_key_of_the_gemini_api_is_no_fault_of_the_caller() -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
+    body = json.dumps({"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": details}}).encode()
+    for told in (body, b"[" + body + b"]"):
+        error = UpstreamRefused("no", target=T, status=400, body=told, wire_format=WireFormat.GEMINI)
+        assert verdict_of(error) == DEAD_KEY
+
+
+words = st.sampled_from([(f, w) for f, table in FAMILY_VERDICTS.items() for w in table])
+
+
+@given(words, st.integers(400, 599))
+def test_no_word_turns_a_server_error_into_the_callers_fault_or_a_refusal_into_one_to_send_again(
+    named: tuple[WireFormat, str], status: int
+) -> None:
+    verdict = verdict_of(by_word(WireFormat(named[0]), named[1], status))
+    if status >= 500:
+        assert verdict.try_next
+        assert verdict.blame is Blame.TARGET
+    elif status in (401, 403, 404):
+        assert verdict.try_next
+
+
+@given(
+    st.sampled_from(WireFormat),
+    st.binary(max_size=60)
+    | st.sampled_from(
+        [b"[]", b"null", b"3", b'{"error": []}', b'{"error": {"code": [], "details": [1, {}]}}', b"[" * 9_000]
+    ),
+)
+def test_whatever_a_body_holds_there_is_a_verdict(format: WireFormat, body: bytes) -> None:
+    error = UpstreamFailed("no", target=T, status=500, body=body, wire_format=format)
+    assert verdict_of(error).outcome is Outcome.FAILURE
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -101,9 +198,11 @@ def test_a_dead_key_sends_the_providers_other_targets_to_the_back(status: int) -
 
 def test_an_empty_account_is_no_rate_limit() -> None:
     body = b'{"error": {"code": "insufficient_quota", "message": "You exceeded your current quota"}}'
-    verdict = verdict_of(UpstreamBusy("no", target=T, status=429, body=body))
+    error = UpstreamBusy("no", target=T, status=429, body=body, wire_format=WireFormat.OPENAI_CHAT)
+    verdict = verdict_of(error)
     assert not verdict.retry_same
     assert verdict.outcome is Outcome.IGNORED
+    assert verdict.credential is Outcome.FAILURE
     assert verdict.blame is Blame.CREDENTIAL
 
 

@@ -1,17 +1,30 @@
 """Settings -> gateway.  The one place that knows every part; each part knows only its own seam."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
 
 from lynkr.capability import profile_at
 from lynkr.errors import ConfigError
 from lynkr.gateway import Gateway
-from lynkr.layers import breaker, fallback, retry
+from lynkr.layers import breaker, bulkhead, fallback, retry, throttle
 from lynkr.listing import ServedModel
 from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
 from lynkr.providers import Provider, Transport, builtin
-from lynkr.resilience import BreakerConfig, BreakerRegistry, FullJitter, MemoryBreakers
+from lynkr.resilience import (
+    BreakerConfig,
+    BreakerRegistry,
+    BudgetConfig,
+    Bulkheads,
+    ForcedBreakers,
+    FullJitter,
+    MemoryBreakers,
+    RetryBudgets,
+    Throttles,
+)
 from lynkr.routing import (
     Constraints,
     MemoryPins,
@@ -113,32 +126,69 @@ def build_providers(settings: Settings, transport: Transport, prices: SnapshotPr
     )
 
 
-def build_breakers(settings: ResilienceSettings) -> BreakerRegistry:
+def build_breakers(settings: ResilienceSettings, clock: Callable[[], float] = time.time) -> BreakerRegistry:
     """Breakers of this process, or those several processes share through a file."""
     config = BreakerConfig(
         window=settings.breaker_window,
         min_calls=settings.breaker_min_calls,
         failure_ratio=settings.breaker_failure_ratio,
+        slow_ratio=settings.breaker_slow_ratio,
         consecutive_failures=settings.breaker_failures,
         open_for=settings.breaker_open_for,
         longest_open=settings.breaker_longest_open,
         probes=settings.breaker_probes,
+        slow_start=settings.breaker_slow_start,
     )
+    breakers: BreakerRegistry
     if settings.breaker_path is None:
-        return MemoryBreakers(config)
-    from lynkr.layers.sqlite_breakers import SqliteBreakers  # noqa: PLC0415  # reason: sqlite3 only if asked for
+        breakers = MemoryBreakers(config)
+    else:
+        from lynkr.layers.sqlite_breakers import SqliteBreakers  # noqa: PLC0415  # reason: sqlite3 only if asked for
 
-    return SqliteBreakers(settings.breaker_path, config)
+        breakers = SqliteBreakers(settings.breaker_path, config, stale=settings.breaker_stale)
+    if not settings.breakers:
+        return breakers
+    forced = {str(target): state for target, state in settings.breakers.items()}
+    return ForcedBreakers(breakers, forced, clock())
 
 
-def build_layers(settings: ResilienceSettings, breakers: BreakerRegistry) -> tuple[Layer, ...]:
-    """Fallback, retry and breaker, by the owner's numbers."""
-    policy = FullJitter(base=settings.base_delay, cap=settings.max_delay, max_attempts=settings.max_attempts)
-    return (
-        fallback(max_attempts=settings.max_attempts),
-        retry(policy, max_attempts=settings.max_attempts),
-        breaker(breakers),
+@frozen
+class Protection:
+    """What counts while the layers work; None where it is off."""
+
+    budgets: RetryBudgets
+    throttles: Throttles | None
+    bulkheads: Bulkheads | None
+    layers: tuple[Layer, ...]
+
+
+def build_protection(settings: Settings, breakers: BreakerRegistry) -> Protection:
+    """The layers around every call, by the owner's numbers; what is off is not among them."""
+    chosen = settings.resilience
+    policy = FullJitter(
+        base=chosen.base_delay,
+        cap=chosen.max_delay,
+        max_attempts=chosen.max_attempts,
+        longest_hint=chosen.longest_wait,
     )
+    budgets = RetryBudgets(
+        BudgetConfig(ratio=chosen.budget_ratio, reserve=chosen.budget_reserve, ttl=chosen.budget_ttl)
+    )
+    throttles = Throttles() if chosen.throttle else None
+    limits = {
+        name: provider.max_in_flight
+        for name, provider in settings.providers.items()
+        if provider.max_in_flight is not None
+    }
+    bulkheads = Bulkheads(limits) if limits else None
+    layers = (
+        fallback(max_attempts=chosen.max_attempts, budgets=budgets),
+        retry(policy, max_attempts=chosen.max_attempts, budgets=budgets),
+        breaker(breakers, slow_after=chosen.breaker_slow_after),
+        *(() if throttles is None else (throttle(throttles),)),
+        *(() if bulkheads is None else (bulkhead(bulkheads),)),
+    )
+    return Protection(budgets, throttles, bulkheads, layers)
 
 
 def build_pins(settings: SessionSettings) -> PinStore:
@@ -226,7 +276,7 @@ def build_gateway(
         embedder=settings.embeddings,
         providers=providers,
         transports=(transport,),
-        layers=build_layers(settings.resilience, breakers),
+        layers=build_protection(settings, breakers).layers,
         breakers=breakers,
         recorder=build_recorder(settings),
         prices=prices,

@@ -524,6 +524,7 @@ class Gateway:
             observer=exchange.observer,
             journal=exchange.journal,
             trace=exchange.trace,
+            tenant=exchange.context.tenant,
         )
 
     async def _serve(self, exchange: Exchange) -> Reply:

@@ -91,9 +91,9 @@ class Call:
     observer: Callable[[Event], None] | None = field(default=None, eq=False, repr=False)
     journal: Journal = field(factory=Journal, eq=False, repr=False)
     forced: bool = False
-    shown each event, on the passthrough path too.  *trace* is the request's place in a trace, opaque to
-    all but the gateway's tracer.  *kind* is why this attempt is made, for the
-    journal; None lets it see for itself (a hedge it cannot see).
+    kind: AttemptKind | None = None
+    tenant: str | None = None
+    trace: object = field(default=None, eq=False, repr=False)
 
 
 class EventStream(Protocol):

@@ -14,6 +14,7 @@ FAIR_CHANCE: Final = 30.0
 """Seconds of silence after which a provider counts as slow; a deadline that cuts
 in earlier says nothing about it, or an impatient client could open a circuit."""
 
+_TICK: Final = 0.01
 _Item = TypeVar("_Item")
 _Item_co = TypeVar("_Item_co", covariant=True)
 
@@ -22,7 +23,10 @@ def deadline(*, monotonic: Callable[[], float] = time.monotonic, fair_chance: fl
     """A layer that ends an attempt, and later its stream, when `Call.deadline` passes.
 
     Goes innermost but for the provider.  *monotonic* is the clock `Call.deadline`
-    is in.  Calls without a deadline pass untouched.
+    is in.  Calls without a deadline pass untouched.  A stream that bounds its own
+    waiting by `Call.deadline` says so by an attribute ``ends_in_time`` that is
+    true, as those over a `Transport` do; any other is bounded here, which costs
+    a cancel scope for each event.
 
     Raises:
         DeadlineExceeded: time ran out less than *fair_chance* seconds after the
@@ -38,8 +42,8 @@ def deadline(*, monotonic: Callable[[], float] = time.monotonic, fair_chance: fl
             reply = await watch.run(lambda: service(call))
             return evolve(
                 reply,
-                events=None if reply.events is None else _TimedStream(reply.events, watch),
-                raw=None if reply.raw is None else _TimedStream(reply.raw, watch),
+                events=None if reply.events is None else _timed(reply.events, watch),
+                raw=None if reply.raw is None else _timed(reply.raw, watch),
             )
 
         return send
@@ -67,15 +71,65 @@ class _Watch:
         if left > 0:
             with anyio.move_on_after(left):
                 return await step()
+        raise self.overdue(began)
+
+    def begin(self) -> float:
+        """The time, if there is any left.
+
+        Raises:
+            DeadlineExceeded: there is none.
+        """
+        now = self._monotonic()
+        if now >= self._deadline:
+            raise self.overdue(now)
+        return now
+
+    def is_over(self) -> bool:
+        # The transport's own timer may fire a tick early.
+        return self._monotonic() >= self._deadline - _TICK
+
+    def overdue(self, began: float) -> UpstreamTimeout:
+        """What to raise for a wait since *began* that the deadline ended."""
         waited = self._monotonic() - began
         kind = UpstreamTimeout if waited >= self._fair_chance else DeadlineExceeded
-        raise kind(f"{self._target}: the request's deadline passed", target=self._target)
+        return kind(f"{self._target}: the request's deadline passed", target=self._target)
 
 
 class _Stream(Protocol[_Item_co]):
     def __anext__(self) -> Awaitable[_Item_co]: ...
 
     async def aclose(self) -> None: ...
+
+
+def _timed(stream: _Stream[_Item], watch: _Watch) -> "_TimedStream[_Item] | _PunctualStream[_Item]":
+    if getattr(stream, "ends_in_time", False):
+        return _PunctualStream(stream, watch)
+    return _TimedStream(stream, watch)
+
+
+class _PunctualStream(Generic[_Item]):
+    """Over a stream that ends in time by itself: begins nothing late, and names the deadline as the cause."""
+
+    __slots__ = ("_stream", "_watch")
+
+    def __init__(self, stream: _Stream[_Item], watch: _Watch) -> None:
+        self._stream = stream
+        self._watch = watch
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> _Item:
+        began = self._watch.begin()
+        try:
+            return await self._stream.__anext__()
+        except UpstreamTimeout as error:
+            if self._watch.is_over():
+                raise self._watch.overdue(began) from error
+            raise
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class _TimedStream(Generic[_Item]):

@@ -7,7 +7,7 @@ and while it waits, on asyncio and trio alike.
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Self, TypeVar
+from typing import ClassVar, Final, Self, TypeVar
 
 import anyio
 from attrs import define, evolve, field
@@ -228,6 +228,8 @@ class PassedBytes:
     the end: after the provider's own error event, or when the stream was cut.
     """
 
+    ends_in_time: ClassVar[bool] = True  # the transport ends at `Call.deadline`
+
     _connection: Connection
     _reading: Reading | None
     _tally: Tally
@@ -314,6 +316,8 @@ class PassedBytes:
 class DecodedEvents:
     """The provider's stream as canonical events."""
 
+    ends_in_time: ClassVar[bool] = True  # the transport ends at `Call.deadline`
+
     _connection: Connection
     _reading: Reading
     _waiting: deque[Event] = field(factory=deque[Event])
@@ -374,6 +378,8 @@ class DecodedEvents:
 class OnePiece:
     """A whole answer's bytes; nothing is left to close."""
 
+    ends_in_time: ClassVar[bool] = True  # the transport ends at `Call.deadline`
+
     _body: bytes
 
     def __aiter__(self) -> Self:
@@ -392,6 +398,8 @@ class OnePiece:
 @define
 class ListedEvents:
     """A whole answer's events; nothing is left to close."""
+
+    ends_in_time: ClassVar[bool] = True  # the transport ends at `Call.deadline`
 
     _events: deque[Event]
 

@@ -16,6 +16,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from lynkr.pricing.price import Price
 from lynkr.providers.base import Timeouts
 from lynkr.providers.builtin import HOSTS
+from lynkr.resilience.protocols import BreakerState
 from lynkr.routing.decision import Target, Tier
 from lynkr.secret import Secret
 from lynkr.settings import values
@@ -36,10 +37,12 @@ _READERS: Final[tuple[tuple[Any, _Hook], ...]] = (
     (int, values.read_int),
     (float, values.read_float),
     (float | None, values.read_optional_float),
+    (int | None, values.read_optional_int),
     (Decimal, values.read_decimal),
     (Path, values.read_path),
     (Tier, values.read_tier),
     (Target, values.read_target),
+    (BreakerState, values.read_forced_state),
     (tuple[Target, ...], values.read_targets),
     (tuple[str, ...], values.read_texts),
     (tuple[str, ...] | None, values.read_optional_texts),

@@ -17,6 +17,7 @@ from lynkr.pricing.price import Price
 from lynkr.providers.base import Timeouts
 from lynkr.providers.builtin import HOSTS
 from lynkr.providers.setup import Cloud
+from lynkr.resilience.protocols import BreakerState
 from lynkr.routing.decision import Profile, Target, Tier
 from lynkr.routing.pins import MOST_SESSIONS, TTL_SECONDS
 from lynkr.secret import Secret
@@ -45,6 +46,11 @@ def _positive(_: object, __: "Attribute[Any]", value: float | None) -> None:
 def _share(_: object, __: "Attribute[Any]", value: float) -> None:
     if not 0 < value <= 1:
         raise BadValueError("is not a share", "write a number above 0, up to 1")
+
+
+def _not_negative(_: object, __: "Attribute[Any]", value: float) -> None:
+    if not value >= 0:
+        raise BadValueError("must not be negative", "write 0 or more")
 
 
 def _probes(_: object, __: "Attribute[Any]", value: int) -> None:
@@ -94,7 +100,8 @@ class ProviderSettings:
     *local* says that the host belongs to the owner's own machine or network:
     it costs nothing and clear text is expected.  So it is taken to be at a
     loopback address; set it to false where a loopback proxy forwards to a host
-    that charges.  *region*, *project*, *api_version* and *profile* are for the
+    that charges.  *max_in_flight* bounds the calls under way to it, None does
+    not.  *region*, *project*, *api_version* and *profile* are for the
     clouds: see `lynkr.providers.Cloud`.  *betas* are betas of Anthropic's dialect
     its host takes beside those known to; ``*`` is all.
     """
@@ -106,6 +113,7 @@ class ProviderSettings:
     headers: Mapping[str, str] = field(factory=_empty, repr=False)
     local: bool = False
     timeouts: Timeouts = _TIMEOUTS
+    max_in_flight: int | None = field(default=None, validator=_positive)
     region: str | None = None
     project: str | None = None
     api_version: str | None = None
@@ -167,27 +175,52 @@ class ServerSettings:
 class ResilienceSettings:
     """How hard to try.
 
-    *max_attempts* is per target, the first one included; between them lies a
-    random delay of at most *base_delay* seconds, doubled each time up to
-    *max_delay*.  A target's breaker opens when *breaker_failure_ratio* of at
+    *max_attempts* is per request, the first one, retries and fallbacks included;
+    between two at one target lies a random delay of at most *base_delay* seconds,
+    doubled each time up to *max_delay*, or what the provider asks for, if that is
+    at most *longest_wait*.  Each attempt after the first costs a token of a budget
+    per provider and tenant: a first attempt pays in *budget_ratio* of one, good
+    for *budget_ttl* seconds, and *budget_reserve* are there to begin with.
+
+    The breaker of a target or of a credential opens when *breaker_failure_ratio* of at
     least *breaker_min_calls* in the last *breaker_window* seconds failed, or
-    *breaker_failures* in a row did.  It stays open for *breaker_open_for*
-    seconds, doubled up to *breaker_longest_open*, then lets *breaker_probes*
-    calls through.  *breaker_path* is a SQLite file where several processes are
-    to share the breakers.
+    *breaker_failures* in a row did, or when *breaker_slow_ratio* of them took
+    *breaker_slow_after* seconds to their first token.  It stays open for
+    *breaker_open_for* seconds, doubled up to *breaker_longest_open*, then lets
+    *breaker_probes* calls through, and is back to its full load after
+    *breaker_slow_start* seconds.  *breaker_path* is a SQLite file where several
+    processes are to share the breakers; what one reads there it believes for
+    *breaker_stale* seconds.  *breakers* forces states, by ``provider:model`` or
+    ``provider:*``.
+
+    *throttle* holds back from a credential that answers 429 or 529.  *hedge*
+    sends a second attempt where the first has no token after *hedge_delay*
+    seconds (None: after the target's 95th percentile).
     """
 
     max_attempts: int = field(default=3, validator=_positive)
     base_delay: float = field(default=0.5, validator=_positive)
     max_delay: float = field(default=8.0, validator=_positive)
+    longest_wait: float = field(default=60.0, validator=_not_negative)
+    budget_ratio: float = field(default=0.2, validator=_share_or_none)
+    budget_reserve: int = field(default=3, validator=_not_negative)
+    budget_ttl: float = field(default=10.0, validator=_positive)
     breaker_window: float = field(default=60.0, validator=_positive)
     breaker_min_calls: int = field(default=10, validator=_positive)
     breaker_failure_ratio: float = field(default=0.5, validator=_share)
     breaker_failures: int = field(default=5, validator=_positive)
+    breaker_slow_ratio: float = field(default=0.8, validator=_share)
+    breaker_slow_after: float = field(default=30.0, validator=_positive)
     breaker_open_for: float = field(default=15.0, validator=_positive)
     breaker_longest_open: float = field(default=300.0, validator=_positive)
     breaker_probes: int = field(default=1, validator=_probes)
+    breaker_slow_start: float = field(default=10.0, validator=_not_negative)
     breaker_path: Path | None = None
+    breaker_stale: float = field(default=0.1, validator=_not_negative)
+    breakers: Mapping[Target, BreakerState] = field(factory=_empty)
+    throttle: bool = True
+    hedge: bool = False
+    hedge_delay: float | None = field(default=None, validator=_positive)
 
 
 @frozen

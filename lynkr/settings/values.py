@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final, cast
 
+from lynkr.resilience.protocols import BreakerState
 from lynkr.routing.decision import Target, Tier
 from lynkr.secret import Secret
 from lynkr.settings.problems import BadValueError, did_you_mean
@@ -24,6 +25,7 @@ class EnvironmentText(str):
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _NONE: Final = "none"
+_FORCED: Final = ("forced_open", "disabled", "metrics_only")
 
 
 def as_table(value: object) -> dict[str, Any] | None:
@@ -105,6 +107,11 @@ def read_optional_float(value: object, _: object = None) -> float | None:
         raise BadValueError(error.message, f'{error.fix}, or "none" for no limit') from error
 
 
+def read_optional_int(value: object, _: object = None) -> int | None:
+    """As `read_int`, or ``"none"``."""
+    return None if value is None or (isinstance(value, str) and value == _NONE) else read_int(value)
+
+
 def read_path(value: object, _: object = None) -> Path:
     return Path(read_text(value))
 
@@ -160,6 +167,13 @@ def read_tier(value: object, _: object = None) -> Tier:
     if not isinstance(value, str) or value not in names:
         raise BadValueError("is not a tier", did_you_mean(str(value), names))
     return Tier[value]
+
+
+def read_forced_state(value: object, _: object = None) -> BreakerState:
+    """A state that an owner may force a breaker to be in."""
+    if not isinstance(value, str) or value not in _FORCED:
+        raise BadValueError("is no state to force a breaker into", did_you_mean(str(value), _FORCED))
+    return BreakerState(value)
 
 
 def require_table(value: object) -> Mapping[str, Any]:

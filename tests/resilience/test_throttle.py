@@ -34,7 +34,7 @@ class ThrottleMachine(RuleBasedStateMachine):
             return 0.0
         return max(0.0, (len(recent) - self.config.k * sum(recent)) / (len(recent) + 1))
 
-    @rule(step=st.sampled_from([0.0, 1.0, 5.0, 29.0, 30.0, 60.0, -2.0, -3600.0]))
+    @rule(step=st.sampled_from([0.0, 1.0, 5.0, 29.0, 30.0, 60.0]))
     def time_passes(self, step: float) -> None:
         self.now += step
 

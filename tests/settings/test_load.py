@@ -10,11 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lynkr.assembly import build_breakers
 from lynkr.errors import ConfigError
+from lynkr.layers.breaker import SLOW_AFTER
 from lynkr.pricing.price import Price
 from lynkr.providers.base import Timeouts
 from lynkr.providers.setup import Cloud
 from lynkr.resilience.breaker import BreakerConfig
+from lynkr.resilience.budget import BudgetConfig
+from lynkr.resilience.protocols import BreakerState
 from lynkr.resilience.retry import FullJitter
 from lynkr.routing.decision import Profile, Target, Tier
 from lynkr.secret import Secret
@@ -49,14 +53,25 @@ _PLAIN = [
     ("resilience", "max_attempts", 5),
     ("resilience", "base_delay", 0.25),
     ("resilience", "max_delay", 9.5),
+    ("resilience", "longest_wait", 8.5),
+    ("resilience", "budget_ratio", 0.5),
+    ("resilience", "budget_reserve", 7),
+    ("resilience", "budget_ttl", 6.5),
     ("resilience", "breaker_window", 30.5),
     ("resilience", "breaker_min_calls", 4),
     ("resilience", "breaker_failure_ratio", 0.25),
     ("resilience", "breaker_failures", 9),
+    ("resilience", "breaker_slow_ratio", 0.75),
+    ("resilience", "breaker_slow_after", 12.5),
     ("resilience", "breaker_open_for", 1.25),
     ("resilience", "breaker_longest_open", 99.5),
     ("resilience", "breaker_probes", 2),
+    ("resilience", "breaker_slow_start", 3.5),
     ("resilience", "breaker_path", "/tmp/breakers.sqlite3"),
+    ("resilience", "breaker_stale", 0.5),
+    ("resilience", "throttle", False),
+    ("resilience", "hedge", True),
+    ("resilience", "hedge_delay", 2.25),
     ("telemetry", "path", "/tmp/ledger.sqlite3"),
     ("telemetry", "record_text", True),
     ("telemetry", "queue_size", 11),
@@ -161,6 +176,7 @@ def test_every_plain_key_is_in_the_precedence_test():
         ("server", "metrics_key"),
         ("server", "metrics_key_env"),
         ("pricing", "overrides"),
+        ("resilience", "breakers"),
     }
     all_keys = {
         (section, attribute.name)
@@ -184,8 +200,29 @@ def test_resilience_defaults_are_those_of_the_resilience_package():
     assert ours.breaker_failure_ratio == breaker.failure_ratio
     assert ours.breaker_failures == breaker.consecutive_failures
     assert (ours.breaker_open_for, ours.breaker_longest_open) == (breaker.open_for, breaker.longest_open)
-    assert ours.breaker_probes == breaker.probes
+    assert (ours.breaker_probes, ours.breaker_slow_start) == (breaker.probes, breaker.slow_start)
+    assert (ours.breaker_slow_ratio, ours.breaker_slow_after) == (breaker.slow_ratio, SLOW_AFTER)
     assert (ours.base_delay, ours.max_delay, ours.max_attempts) == (retry.base, retry.cap, retry.max_attempts)
+    assert ours.longest_wait == retry.longest_hint
+    assert BudgetConfig(ours.budget_ratio, ours.budget_reserve, ours.budget_ttl) == BudgetConfig()
+
+
+def test_breakers_are_forced_by_name(write):
+    path = write("""
+        [resilience.breakers]
+        "openai:gpt-4o" = "forced_open"
+        "anthropic:*" = "metrics_only"
+    """)
+    forced = {
+        Target("openai", "gpt-4o"): BreakerState.FORCED_OPEN,
+        Target("anthropic", "*"): BreakerState.METRICS_ONLY,
+    }
+    assert Settings.load(path, {}).resilience.breakers == forced
+    settings = Settings.load(None, {"LYNKR_RESILIENCE_BREAKERS": '{"openai:gpt-4o": "disabled"}'})
+    breakers = build_breakers(settings.resilience)
+    assert breakers.breaker("openai:gpt-4o").state(0.0) is BreakerState.DISABLED
+    with pytest.raises(ConfigError, match="forced_open"):
+        Settings.load(None, {"LYNKR_RESILIENCE_BREAKERS": '{"openai:gpt-4o": "open"}'})
 
 
 def test_an_empty_variable_counts_as_unset(write):

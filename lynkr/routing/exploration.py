@@ -5,13 +5,17 @@ its probability and the candidates are written down, because without them no
 estimate of another policy is sound.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
 
 from lynkr.errors import ConfigError
-from lynkr.routing.decision import Target, Tier
+from lynkr.routing.decision import Decision, Step, Target, Tier
 
+AS_BEST: Final = "as_best"
+EXPLORED: Final = "explored"
+_DRAWN: Final = (AS_BEST, EXPLORED)
 _MASK: Final = (1 << 64) - 1
 
 
@@ -61,6 +65,30 @@ def draw(candidates: tuple[Target, ...], epsilon: float, seed: int) -> Draw:
         chosen = min(number - 1, int(uniform / epsilon * number))
     propensity = epsilon / number + (1.0 - epsilon if chosen == 0 else 0.0)
     return Draw(candidates[chosen], propensity, candidates)
+
+
+def explored_among(trace: Sequence[Step]) -> tuple[Target, ...]:
+    """The candidates that a decision was drawn from; none where nothing was drawn."""
+    for step in trace:
+        if step.name == "exploration" and step.code in _DRAWN:
+            candidates = step.data.get("candidates")
+            if isinstance(candidates, Sequence) and not isinstance(candidates, str):
+                return tuple(Target.parse(str(name)) for name in candidates)
+    return ()
+
+
+def chances_of(decision: Decision) -> Mapping[Target, float]:
+    """How probable each target was to be put first; they sum to 1."""
+    candidates = explored_among(decision.trace)
+    if not candidates:
+        return {decision.target: 1.0}
+    # Of the best and the others each has one probability, and that of the one drawn is known.
+    number = len(candidates)
+    if decision.target == candidates[0]:
+        rest = (1.0 - decision.propensity) / (number - 1)
+        return {target: decision.propensity if target == candidates[0] else rest for target in candidates}
+    best = 1.0 - (number - 1) * decision.propensity
+    return {target: best if target == candidates[0] else decision.propensity for target in candidates}
 
 
 def unit(seed: int) -> float:

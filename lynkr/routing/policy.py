@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 from attrs import evolve, field, frozen
 
 from lynkr.errors import ConfigError
+from lynkr.model import Json
 from lynkr.routing.decision import Step, Tier
 from lynkr.routing.features import Features
 from lynkr.routing.protocols import TierPolicy
@@ -29,6 +30,7 @@ When: TypeAlias = str | Callable[[Features], bool]
 """A condition: a function of the features, or the name of one of their attributes."""
 
 _JUST_BELOW: Final = 0.0001
+_AS_FIXED: Final[Mapping[str, Json]] = MappingProxyType({"fixed": True})
 
 STANDS_IN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"classifier": ("effort", "shape")})
 """A scorer that has an opinion, and those it is heard instead of."""
@@ -77,7 +79,14 @@ class _Weighted:
         score = round(1.0 - rest, 4)
         tier = tier_of(score, self.thresholds)
         reason = f"difficulty {score:.2f}, most of it from {strongest}"
-        return tier, Step("tier", reason, score, "difficulty", {"strongest": strongest})
+        facts: dict[str, Json] = {"strongest": strongest}
+        if unheard:
+            facts["unheard"] = list(unheard)
+        if self.weights:
+            facts["weights"] = dict(self.weights)
+        if self.thresholds is not THRESHOLDS:
+            facts["thresholds"] = {one.name: least for one, least in self.thresholds.items()}
+        return tier, Step("tier", reason, score, "difficulty", facts)
 
 
 def weighted(
@@ -102,7 +111,7 @@ class _Fixed:
     score: float
 
     def __call__(self, _features: Features, _scores: tuple[Step, ...], /) -> tuple[Tier, Step]:
-        return self.tier, Step("tier", self.reason, self.score, self.code)
+        return self.tier, Step("tier", self.reason, self.score, self.code, _AS_FIXED)
 
 
 def fixed(tier: Tier, *, code: str = "fixed", reason: str | None = None) -> TierPolicy:

@@ -11,7 +11,7 @@ from lynkr.model import Json, Request
 from lynkr.routing.constraints import BLOCKED, NOT_ALLOWED, OVER_BUDGET, avoids_dominated
 from lynkr.routing.decision import UNKNOWN_PROFILE, Decision, Profile, Snapshot, Step, Target, Tier
 from lynkr.routing.economics import expected_microusd
-from lynkr.routing.exploration import candidates_of, check_share, draw
+from lynkr.routing.exploration import AS_BEST, EXPLORED, candidates_of, check_share, draw
 from lynkr.routing.features import Features, Traffic, features_of
 from lynkr.routing.policy import default_policy
 from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy
@@ -188,7 +188,7 @@ class PipelineRouter:
             "candidates": [str(target) for target in candidates],
             "seed": snapshot.seed,
         }
-        code = "as_best" if drawn.target == proposal.targets[0] else "explored"
+        code = AS_BEST if drawn.target == proposal.targets[0] else EXPLORED
         reason = f"{drawn.target} of {len(candidates)}, which had probability {drawn.propensity:.3f}"
         step = Step("exploration", reason, code=code, data=facts)
         return _with_first(proposal.targets, drawn.target), drawn.propensity, step

@@ -149,12 +149,12 @@ class _FitsContext:
                 possible.append(target)
         kept = tuple(fitting or possible)
         if fitting or not possible:
-            return kept, _exclusion("context", CONTEXT_TOO_SMALL, targets, kept, tokens=features.input_tokens)
+            return kept, _exclusion("window", CONTEXT_TOO_SMALL, targets, kept, tokens=features.input_tokens)
         reason = f"about {features.input_tokens} tokens and the output asked for fit nowhere for sure"
         excluded: dict[str, str] = {
             str(target): CONTEXT_TOO_SMALL for target in targets if target not in kept
         }
-        return kept, Step("context", reason, code="context_doubtful", data={"excluded": excluded})
+        return kept, Step("window", reason, code="context_doubtful", data={"excluded": excluded})
 
 
 def fits_context(profiles: Profiles) -> TargetRule:

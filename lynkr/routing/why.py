@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lynkr.model import Json
 from lynkr.routing.decision import Decision, Step, Tier
+from lynkr.routing.policy import STANDS_IN
 from lynkr.routing.tiers import THRESHOLDS, tier_of
 
 _ROUNDING: Final = 0.0002
@@ -60,38 +61,42 @@ def candidates_of(trace: Sequence[Step]) -> Mapping[str, str | None]:
     return {}
 
 
-def flips_of(trace: Sequence[Step], *, thresholds: Mapping[Tier, float] = THRESHOLDS) -> tuple[Flip, ...]:
+def flips_of(trace: Sequence[Step]) -> tuple[Flip, ...]:
     """What would have given another tier, the smallest change first.
 
     Changes of one thing only: more or less difficulty in all, one scorer that had found nothing,
-    or a floor that had not been in force.  Empty when the trace settles no tier.
+    or a floor that had not been in force.  Empty when the trace settles no tier, or
+    a policy of somebody's own settled it, of which it is not known how.
     """
     at = next((place for place, step in enumerate(trace) if step.name == "tier"), None)
     if at is None or trace[at].score is None:
         return ()
     settled = trace[at]
+    sum_ = _Sum.of(settled)
     scores = [step for step in trace[:at] if step.name not in _FIRST_STEPS and step.score is not None]
-    difficulty = _added(scores)
+    difficulty = sum_.added(scores)
     score = settled.score or 0.0
-    tier = tier_of(score, thresholds)
+    tier = tier_of(score, sum_.thresholds)
+    if "from" in settled.data or "fixed" in settled.data:
+        return _flips_of_fact(settled, tier, difficulty, sum_.thresholds)
     if abs(difficulty - score) > _ROUNDING:
-        return _flips_of_fact(settled, tier, difficulty, thresholds)
+        return ()
     flips: list[Flip] = []
     if tier < Tier.REASONING:
         above = Tier(tier + 1)
-        more = thresholds[above] - score
-        reason = f"{more:.3f} more difficulty, to {thresholds[above]:.2f}"
+        more = sum_.thresholds[above] - score
+        reason = f"{more:.3f} more difficulty, to {sum_.thresholds[above]:.2f}"
         flips.append(Flip(above, "tier", reason, round(more, 4)))
     if tier > Tier.SIMPLE:
-        less = score - thresholds[tier]
-        reason = f"more than {less:.3f} less difficulty, below {thresholds[tier]:.2f}"
+        less = score - sum_.thresholds[tier]
+        reason = f"more than {less:.3f} less difficulty, below {sum_.thresholds[tier]:.2f}"
         flips.append(Flip(Tier(tier - 1), "tier", reason, -round(less, 4)))
     for step in scores:
-        others = [other for other in scores if other is not step]
-        without = tier_of(_added(others), thresholds)
+        found = sum_.without(step, scores)
+        without = tier_of(found, sum_.thresholds)
         if without is not tier:
-            change = _added(others) - score
-            flips.append(Flip(without, step.name, f"nothing found by {step.name}", round(change, 4)))
+            change = round(found - score, 4)
+            flips.append(Flip(without, step.name, f"nothing found by {step.name}", change))
     return tuple(sorted(flips, key=_size))
 
 
@@ -148,11 +153,38 @@ def _flips_of_fact(
     return tuple(flips)
 
 
-def _added(steps: Sequence[Step]) -> float:
-    rest = 1.0
-    for step in steps:
-        rest *= 1.0 - min(1.0, max(0.0, step.score or 0.0))
-    return round(1.0 - rest, 4)
+@frozen
+class _Sum:
+    """How the steps' scores were added up, as the step that settled the tier says."""
+
+    weights: Mapping[str, Json]
+    unheard: frozenset[str]
+    thresholds: Mapping[Tier, float]
+
+    @classmethod
+    def of(cls, settled: Step) -> "_Sum":
+        unheard, limits = settled.data.get("unheard"), _mapping(settled.data.get("thresholds"))
+        names = unheard if isinstance(unheard, Sequence) else ()
+        return cls(
+            _mapping(settled.data.get("weights")),
+            frozenset(map(str, names)),
+            {Tier[name]: float(str(least)) for name, least in limits.items()} or THRESHOLDS,
+        )
+
+    def added(self, steps: Sequence[Step]) -> float:
+        rest = 1.0
+        for step in steps:
+            if step.name not in self.unheard:
+                weight = float(str(self.weights.get(step.name, 1.0)))
+                rest *= 1.0 - min(1.0, max(0.0, (step.score or 0.0) * weight))
+        return round(1.0 - rest, 4)
+
+    def without(self, step: Step, steps: Sequence[Step]) -> float:
+        """The sum had *step* found nothing; those that it is heard instead of are then heard."""
+        others = [other for other in steps if other is not step]
+        if self.unheard.intersection(STANDS_IN.get(step.name, ())):
+            return evolve(self, unheard=self.unheard.difference(STANDS_IN[step.name])).added(others)
+        return self.added(others)
 
 
 def _size(flip: Flip) -> float:

@@ -94,13 +94,17 @@ def test_when_all_are_unavailable_all_are_kept(router, ask):
     assert "panic" in {step.code for step in decision.trace}
 
 
+def _but_for_sizes(decision):
+    return [step for step in decision.trace if step.name not in ("features", "window", "cost")]
+
+
 @given(_ASKS, st.sampled_from(["be secure", "prove the deadlock theorem", "x" * 5_000]), st.booleans())
 def test_wrapping_the_ask_in_an_envelope_changes_nothing(router, ask, note, before):
     reminder = f"<system-reminder>\n{note}\n</system-reminder>"
     wrapped = f"{reminder}\n{ask}" if before else f"{ask}\n{reminder}"
     bare, loud = (router.route(asking(text), Snapshot()) for text in (ask, wrapped))
     assert _settled(bare) == _settled(loud)
-    assert bare.trace[1:] == loud.trace[1:] or any(step.name == "context" for step in loud.trace)
+    assert _but_for_sizes(bare) == _but_for_sizes(loud)
 
 
 @given(

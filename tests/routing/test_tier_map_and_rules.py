@@ -172,7 +172,7 @@ def test_where_nothing_surely_fits_what_may_fit_is_tried():
     router = PipelineRouter(TWO, profiles=lambda target: Profile(context_window=8_000))
     decision = router.route(asking("hi", max_output_tokens=32_000), Snapshot())
     assert len(decision.targets) == 2
-    assert _codes(decision)["context"] == "context_doubtful"
+    assert _codes(decision)["window"] == "context_doubtful"
 
 
 def test_a_rule_of_ones_own_is_a_plain_function():

@@ -49,6 +49,54 @@ def test_each_change_of_difficulty_gives_the_tier_it_names(scores):
             assert weighted()(Features(), silent)[0] is flip.tier
 
 
+EXAM = (
+    "A train travels 120 km in 2 hours and then 180 km in 3 hours. "
+    "How many km per hour is the average speed? Calculate the total."
+)
+
+
+def test_a_scorer_that_is_not_heard_is_no_part_of_the_sum(router):
+    from lynkr.routing.features import features_of
+
+    decision = router.route(asking(EXAM), Snapshot())
+    settled = next(step for step in decision.trace if step.name == "tier")
+    assert settled.code == "difficulty"
+    assert settled.data["unheard"]
+    assert decision.flips
+    assert all("were it not" not in flip.reason for flip in decision.flips)
+    features = features_of(asking(EXAM))
+    scores = [step for step in decision.trace if step.score is not None and step.name != "tier"]
+    for flip in decision.flips:
+        if flip.step != "tier":  # an abstention, to a scorer, is to have found nothing
+            silent = [evolve(step, score=None) if step.name == flip.step else step for step in scores]
+            assert weighted()(features, tuple(silent))[0] is flip.tier
+
+
+@given(_SCORES, st.dictionaries(st.sampled_from(("s0", "s1", "s2")), st.floats(0, 2), min_size=1))
+def test_weights_and_thresholds_of_ones_own_are_reckoned_with(scores, weights):
+    limits = {Tier.SIMPLE: 0.0, Tier.MEDIUM: 0.1, Tier.COMPLEX: 0.2, Tier.REASONING: 0.3}
+    policy = weighted(weights, thresholds=limits)
+    steps = tuple(Step(f"s{n}", "found", score) for n, score in enumerate(scores))
+    tier, settled = policy(Features(), steps)
+    flips = flips_of((*steps, settled))
+    assert flips
+    for flip in flips:
+        assert flip.tier is not tier
+        if flip.step == "tier":
+            moved = settled.score + flip.change - (1e-6 if flip.change <= 0 else -1e-6)
+            assert tier_of(max(0.0, moved), limits) is flip.tier
+        else:
+            silent = tuple(evolve(step, score=0.0) if step.name == flip.step else step for step in steps)
+            assert policy(Features(), silent)[0] is flip.tier
+
+
+def test_of_a_policy_of_somebodys_own_nothing_is_claimed():
+    def by_length(features, scores):
+        return Tier.COMPLEX, Step("tier", "by length", 0.6, "by_length")
+
+    assert PipelineRouter(NAMES, policy=by_length).route(asking("hi"), Snapshot()).flips == ()
+
+
 @given(_SCORES)
 def test_the_first_change_is_the_smallest(scores):
     steps, (_, settled) = _trace(scores)

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from attrs import asdict, evolve
 
+from lynkr.capability import refuse_answers_side_by_side
 from lynkr.conversation import Conversations
 from lynkr.embeddings import embedding_service, plan_embedding
 from lynkr.errors import (
@@ -257,6 +258,7 @@ class Gateway:
         self._enter(exchange)
         try:
             self._refuse_if_closed()
+            refuse_answers_side_by_side(request)
             exchange.plan = self._planner.plan(request, key, context)
             reply = await self._serve(exchange)
         except LynkrError as error:

@@ -34,6 +34,8 @@ OPENAI_RULES: Final = BodyRules(
             but=("gpt-5.1-chat", "gpt-5.2-chat", "gpt-5.3-chat"),
             when_thinking=True,
         ),
+        # "Unrecognized request argument supplied: reasoning_effort" from models that do not reason.
+        Settled(frozenset({"reasoning_effort"}), ("gpt-3", "gpt-4", "chatgpt", "gpt-5-chat")),
     ),
 )
 
@@ -82,6 +84,8 @@ GROQ_RULES: Final = BodyRules(
         response_format search_settings seed service_tier stop stream stream_options temperature tool_choice
         tools top_p user"""
     ),
+    # By the same types qwen3 and gpt-oss are told how much to think, and no other model.
+    settled=(Settled(frozenset({"reasoning_effort"}), ("",), but=("qwen", "openai/gpt-oss")),),
     message_takes=_words("role content tool_calls tool_call_id function_call"),
 )
 
@@ -111,6 +115,12 @@ XAI_RULES: Final = BodyRules(
             frozenset({"stop"}),
             ("grok-3-mini", "grok-4", "grok-code"),
             but=("grok-4-fast-non", "grok-4-1-fast-non", "grok-4.20-non", "grok-4.20-0309-non"),
+        ),
+        # Taken by 4.3 and later (@ai-sdk/xai 4.0; docs.x.ai, "Reasoning") and by 3 mini alone before.
+        Settled(
+            frozenset({"reasoning_effort"}),
+            ("grok-2", "grok-3", "grok-4-", "grok-code"),
+            but=("grok-3-mini",),
         ),
     ),
 )

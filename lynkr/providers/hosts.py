@@ -168,9 +168,12 @@ def _compatible(
     *,
     version_path: str = "",
     rules: BodyRules = CHAT_BODIES,
+    profile: Profile = UNKNOWN_PROFILE,
     embeds: bool = False,
 ) -> Host:
-    return Host(_CHAT, base_url, key_env, version_path=version_path, rules=rules, embeds=embeds)
+    return Host(
+        _CHAT, base_url, key_env, version_path=version_path, rules=rules, profile=profile, embeds=embeds
+    )
 
 
 _ALL_OF_OPENAI: Final = Profile(tools=True, structured_output=True, cache="automatic")
@@ -289,7 +292,7 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             "MOONSHOT_API_KEY",
             version_path="/v1",
             rules=MOONSHOT_RULES,
-            profile=Profile(tools=True, cache="automatic"),
+            profile=Profile(tools=True, cache="automatic", several_answers=False),
         ),
         # docs.z.ai: general API, and Claude Code's; the Coding Plan's is /api/coding/paas/v4, to be given
         # as base_url (read 2026-11)
@@ -310,7 +313,12 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
         ),
         # console.groq.com/docs/openai (read 2026-11)
         "groq": _compatible(
-            "https://api.groq.com/openai/v1", "GROQ_API_KEY", version_path="/openai/v1", rules=GROQ_RULES
+            "https://api.groq.com/openai/v1",
+            "GROQ_API_KEY",
+            version_path="/openai/v1",
+            rules=GROQ_RULES,
+            # "If N is supplied, it must be equal to 1", same page.
+            profile=Profile(several_answers=False),
         ),
         # docs.mistral.ai/api (read 2026-11)
         "mistral": _compatible(

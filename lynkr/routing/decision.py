@@ -55,7 +55,7 @@ class Profile:
     *context_window* and *max_output* are in tokens.  *cache* is how prompts
     are cached: ``explicit`` (at the client's marks), ``automatic``, ``local`` or ``none``.
     *formats* are the dialects a request may reach it in untranslated; *audio* and
-    *documents* say whether it takes them there.
+    *documents* say whether it takes them there, *several_answers* whether it can be asked for more than one.
     """
 
     tools: bool | None = None
@@ -68,6 +68,7 @@ class Profile:
     cache: str | None = None
     audio: bool | None = None
     documents: bool | None = None
+    several_answers: bool | None = None
     formats: frozenset[WireFormat] | None = None
 
 

@@ -42,7 +42,15 @@ from lynkr.routing.harness import (
     TITLE_FIELDS,
     WRITE_TOOLS,
 )
-from lynkr.routing.media import Media, MediaKind, distinct, media_answered, media_asked, media_of
+from lynkr.routing.media import (
+    Media,
+    MediaKind,
+    answers_asked,
+    distinct,
+    media_answered,
+    media_asked,
+    media_of,
+)
 from lynkr.routing.reading import NOTHING, AskKind, Reading, read
 
 WINDOW: Final = 5
@@ -261,7 +269,7 @@ def _bytes_in(text: str) -> int:
 def _size_of(request: Request) -> _Size:
     size = images = results = 0
     has_tool_parts = False
-    media = [media_asked(request)] if request.extras.fields else []
+    media = [media_asked(request), answers_asked(request)] if request.extras.fields else []
     for message in request.messages:
         if message.extras.fields:
             media.append(media_answered(message))

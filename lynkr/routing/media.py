@@ -1,8 +1,9 @@
-"""Parts that are passed on in their own dialect or not at all: audio, documents, video.
+"""What is passed on in its own dialect or not at all: audio, documents, video, several answers.
 
-The canonical model has no name for them, so they travel as `Foreign` and an
+The canonical model has no name for such parts, so they travel as `Foreign` and an
 encoder of another dialect would drop them.  A request without its document is
-another request: such a target is not asked.
+another request, and so is one for three answers (Chat's ``n``) that gets one:
+such a target is not asked.
 
 The names are those of the vendors' own types: openai 3.54 (`ChatCompletionContentPartInputAudio`,
 `File`, `ResponseInputFile`, ``modalities``), anthropic 2.12 (`DocumentBlockParam`,
@@ -26,6 +27,7 @@ class MediaKind(StrEnum):
     AUDIO = "audio"
     DOCUMENT = "document"
     VIDEO = "video"
+    ANSWERS = "several answers"
 
 
 @frozen
@@ -62,6 +64,7 @@ _BY_TYPE: Final[Mapping[WireFormat, Mapping[str, Media]]] = MappingProxyType(
 _CONVERSE: Final = _named(WireFormat.BEDROCK_CONVERSE, document=_DOCUMENT, audio=_AUDIO, video=_VIDEO)
 _AUDIO_ANSWER: Final = Media(WireFormat.OPENAI_CHAT, _AUDIO, "modalities")
 _AUDIO_HISTORY: Final = Media(WireFormat.OPENAI_CHAT, _AUDIO, "audio")
+_SEVERAL: Final = Media(WireFormat.OPENAI_CHAT, MediaKind.ANSWERS, "n")
 
 
 def media_of(part: Foreign) -> Media | None:
@@ -98,6 +101,12 @@ def media_asked(request: Request) -> Media | None:
     return _AUDIO_ANSWER if is_spoken else None
 
 
+def answers_asked(request: Request) -> Media | None:
+    """The answers beyond the first that a Chat client asks for with ``n``."""
+    count = request.extras.of(WireFormat.OPENAI_CHAT).get("n")
+    return _SEVERAL if isinstance(count, int) and count > 1 else None
+
+
 def media_answered(message: Message) -> Media | None:
     """The earlier spoken answer a Chat client refers to with ``audio``."""
     is_spoken = message.extras.of(WireFormat.OPENAI_CHAT).get("audio") is not None
@@ -106,7 +115,7 @@ def media_answered(message: Message) -> Media | None:
 
 def media_in(request: Request) -> tuple[Media, ...]:
     """All there is of it in *request*, each once."""
-    found: list[Media | None] = [media_asked(request)]
+    found: list[Media | None] = [media_asked(request), answers_asked(request)]
     for message in request.messages:
         if message.extras.fields:
             found.append(media_answered(message))
@@ -125,7 +134,7 @@ def distinct(found: Iterable[Media | None]) -> tuple[Media, ...]:
 
 def lacking(profile: "Profile", media: Sequence[Media]) -> Media | None:
     """The first of *media* that a target of *profile* cannot be given; None if it can all."""
-    able = {_AUDIO: profile.audio, _DOCUMENT: profile.documents}
+    able = {_AUDIO: profile.audio, _DOCUMENT: profile.documents, MediaKind.ANSWERS: profile.several_answers}
     for one in media:
         if profile.formats is not None and one.format not in profile.formats:
             return one

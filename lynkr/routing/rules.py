@@ -40,6 +40,7 @@ LACKS_MEDIA: Final[Mapping[MediaKind, str]] = MappingProxyType(
         MediaKind.AUDIO: "lacks_audio",
         MediaKind.DOCUMENT: "lacks_documents",
         MediaKind.VIDEO: "lacks_video",
+        MediaKind.ANSWERS: "lacks_several_answers",
     }
 )
 CAPABILITY_CODES: Final = frozenset(
@@ -127,7 +128,10 @@ class _CarriesMedia:
 
 
 def carries_media(profiles: Profiles) -> TargetRule:
-    """Audio, documents and video go to targets of the dialect they came in (`lynkr.routing.media`)."""
+    """Audio, documents, video and wishes for several answers go to targets of their own dialect.
+
+    See `lynkr.routing.media`.
+    """
     return _CarriesMedia(profiles)
 
 

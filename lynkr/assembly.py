@@ -38,12 +38,13 @@ from lynkr.routing.constraints import tightened
 from lynkr.service import Layer
 from lynkr.settings import (
     ResilienceSettings,
+    ResponsesSettings,
     RoutingSettings,
     SessionSettings,
     Settings,
     TenantSettings,
 )
-from lynkr.stores import MemoryResponses
+from lynkr.stores import MemoryResponses, ResponseStore
 from lynkr.telemetry import MemoryStore, Recorder, RequestObserver, TelemetryStore
 
 if TYPE_CHECKING:
@@ -250,6 +251,11 @@ def build_metrics(settings: Settings) -> "PrometheusMetrics | None":
     return PrometheusMetrics(settings.targets())
 
 
+def build_responses(settings: ResponsesSettings) -> ResponseStore:
+    """Where answers are kept for clients that go on from one."""
+    return MemoryResponses(most=settings.most, max_bytes=settings.max_bytes, ttl=settings.ttl)
+
+
 def build_gateway(
     settings: Settings, *, transport: Transport | None = None, observers: Sequence[RequestObserver] = ()
 ) -> Gateway:
@@ -282,7 +288,7 @@ def build_gateway(
         prices=prices,
         flagship=settings.pricing.flagship,
         aliases=settings.aliases,
-        responses=MemoryResponses(),
+        responses=build_responses(settings.responses),
         total_timeout=settings.timeouts.total,
         record_text=settings.telemetry.record_text,
         pins=build_pins(settings.sessions),

@@ -43,6 +43,11 @@ def _positive(_: object, __: "Attribute[Any]", value: float | None) -> None:
         raise BadValueError("must be more than 0", "write a positive number")
 
 
+def _none_or_more(_: object, __: "Attribute[Any]", value: int) -> None:
+    if value < 0:
+        raise BadValueError("is less than 0", "write a number from 0 (none)")
+
+
 def _share(_: object, __: "Attribute[Any]", value: float) -> None:
     if not 0 < value <= 1:
         raise BadValueError("is not a share", "write a number above 0, up to 1")
@@ -262,6 +267,19 @@ class PricingSettings:
 
 
 @frozen
+class ResponsesSettings:
+    """How many answers are kept for clients that go on from one (``previous_response_id``), and how long.
+
+    At most *most* answers (0 keeps none) of together *max_bytes*, each for *ttl*
+    seconds; what is not asked for longest goes first.
+    """
+
+    most: int = field(default=10_000, validator=_none_or_more)
+    max_bytes: int = field(default=256 * MIB, validator=_positive)
+    ttl: float = field(default=24 * 3600.0, validator=_positive)
+
+
+@frozen
 class RoutingSettings:
     """What every request may use, cost and take.
 
@@ -362,6 +380,7 @@ class Settings:
     pricing: PricingSettings = PricingSettings()
     routing: RoutingSettings = RoutingSettings()
     sessions: SessionSettings = SessionSettings()
+    responses: ResponsesSettings = ResponsesSettings()
     exploration: ExplorationSettings = ExplorationSettings()
     tenants: Mapping[str, TenantSettings] = field(factory=_empty)
     source: Path | None = field(default=None, eq=False)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import frozen
 
@@ -12,6 +12,7 @@ from lynkr.errors import ConfigError
 from lynkr.gateway import Gateway
 from lynkr.layers import breaker, bulkhead, fallback, retry, throttle
 from lynkr.listing import ServedModel
+from lynkr.observation import build_observers, build_tracer
 from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
 from lynkr.providers import Provider, Transport, builtin
 from lynkr.resilience import (
@@ -46,9 +47,7 @@ from lynkr.settings import (
 )
 from lynkr.stores import MemoryResponses, ResponseStore
 from lynkr.telemetry import MemoryStore, Recorder, RequestObserver, TelemetryStore
-
-if TYPE_CHECKING:
-    from lynkr.telemetry.prometheus import PrometheusMetrics
+from lynkr.telemetry.observers import Watching
 
 _SECONDS_A_DAY: Final = 86_400.0
 # Claude Code keeps only ids that hold "claude" or "anthropic" when it asks a gateway for its models.
@@ -119,7 +118,7 @@ def build_providers(settings: Settings, transport: Transport, prices: SnapshotPr
             cloud=provider.cloud,
             transport=transport,
             timeouts=provider.timeouts,
-            headers=provider.headers,
+            headers={header: value.reveal() for header, value in provider.headers.items()},
             betas=provider.betas,
             profiles=prices.profile,
         )
@@ -236,21 +235,6 @@ def build_recorder(settings: Settings) -> Recorder:
     return Recorder(store, capacity=telemetry.queue_size, batch=telemetry.batch_size, keep=keep)
 
 
-def build_metrics(settings: Settings) -> "PrometheusMetrics | None":
-    """The metrics ``/metrics`` shows; None where nobody may read them.
-
-    Raises:
-        ConfigError: prometheus-client is not installed.
-    """
-    if not settings.server.shows_metrics:
-        return None
-    try:
-        from lynkr.telemetry.prometheus import PrometheusMetrics  # noqa: PLC0415  # reason: an extra
-    except ImportError as error:
-        raise ConfigError("server.metrics_key needs `pip install lynkr-router[metrics]`") from error
-    return PrometheusMetrics(settings.targets())
-
-
 def build_responses(settings: ResponsesSettings) -> ResponseStore:
     """Where answers are kept for clients that go on from one."""
     return MemoryResponses(most=settings.most, max_bytes=settings.max_bytes, ttl=settings.ttl)
@@ -275,7 +259,7 @@ def build_gateway(
         transport = HttpxTransport()
     prices = build_prices(settings)
     breakers = build_breakers(settings.resilience)
-    metrics = build_metrics(settings)
+    asked = build_observers(settings)
     providers = build_providers(settings, transport, prices)
     gateway = Gateway(
         router=build_router(settings, prices, providers),
@@ -294,10 +278,12 @@ def build_gateway(
         pins=build_pins(settings.sessions),
         constraints=constraints_of(settings),
         rates=rates_of(prices, settings.targets()),
-        observers=(*observers, *(() if metrics is None else (metrics,))),
+        observers=(*observers, *asked),
+        tracer=build_tracer(settings),
     )
-    if metrics is not None:
-        metrics.watch(gateway)
+    for observer in asked:
+        if isinstance(observer, Watching):
+            observer.watch(gateway)
     return gateway
 
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import errno
+import logging
 import math
 import socket
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, TextIO
 
 import uvicorn
 
@@ -18,6 +19,7 @@ from lynkr.assembly import build_gateway, served_models
 from lynkr.errors import ConfigError
 from lynkr.providers import AiohttpTransport
 from lynkr.settings import ServerSettings, Settings, process_environment
+from lynkr.telemetry.log import LOGGER
 from lynkr_server.access import refuse_open_bind
 from lynkr_server.app import App
 from lynkr_server.protocol import BoundedProtocol
@@ -130,7 +132,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+def _log_to(stream: TextIO) -> None:
+    """Let the lines of `telemetry.log_requests` out as they are, one JSON object each."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger(LOGGER)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
 def _run(settings: Settings) -> int:
+    if settings.telemetry.log_requests:
+        _log_to(sys.stderr)
     host, port = settings.server.host, settings.server.port
     try:
         sockets = listen(host, port)

@@ -66,6 +66,8 @@ _OF_DIALECT: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
 _BETA: Final = "anthropic-beta"
 # The client's headers that switch fields of its body on: each goes with them or falls with them.
 _PAIRED: Final = ("anthropic-beta", "openai-beta")
+# Of no dialect: where the request belongs in a trace (W3C Trace Context); set where the gateway traces.
+_TRACE_CONTEXT: Final = frozenset({"traceparent", "tracestate"})
 _REQUEST_IDS: Final = ("x-amzn-requestid", "request-id", "x-request-id")
 # Response headers that mean something to the client beyond this hop.
 _PASSED_ON: Final = (
@@ -278,7 +280,7 @@ class HTTPProvider:
         headers |= {
             name: value
             for name, value in call.headers.items()
-            if name not in _OURS and (is_own or name.startswith(prefixes))
+            if name not in _OURS and (is_own or name in _TRACE_CONTEXT or name.startswith(prefixes))
         }
         betas = [source[_BETA] for source in (headers, self.headers, encoded) if _BETA in source]
         headers.update(encoded)

@@ -236,6 +236,15 @@ def _exposure(settings: Settings, tree: RawTree) -> Iterator[Problem]:
         key = ("server", "metrics_key")
         fix = "give the scraper a key of its own: every client holds the API key"
         yield Problem(key, tree.origin(key), "is an API key as well", fix)
+    if settings.otel.content and not settings.telemetry.record_text:
+        key = ("otel", "content")
+        message = "puts recorded text on spans, and none is recorded"
+        yield Problem(key, tree.origin(key), message, "set telemetry.record_text too, or leave it out")
+    url = settings.otel.endpoint
+    if url is not None and (urlsplit(url).scheme not in ("http", "https") or "@" in url):
+        key = ("otel", "endpoint")
+        message = "is not an http or https URL without credentials"
+        yield Problem(key, tree.origin(key), message, "write it as http://127.0.0.1:4318")
 
 
 def _ignored(environ: Mapping[str, str], key_variables: set[str]) -> Iterator[Notice]:

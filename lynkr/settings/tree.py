@@ -115,7 +115,7 @@ class ProviderSettings:
     base_url: str | None = None
     api_key: Secret | None = None
     api_key_env: str | None = None
-    headers: Mapping[str, str] = field(factory=_empty, repr=False)
+    headers: Mapping[str, Secret] = field(factory=_empty, repr=False)
     local: bool = False
     timeouts: Timeouts = _TIMEOUTS
     max_in_flight: int | None = field(default=None, validator=_positive)
@@ -234,14 +234,16 @@ class TelemetrySettings:
 
     *path* None or ``:memory:`` keeps them in memory; `Settings.for_serving`
     turns None into a file in the user's state directory.  *record_text* also
-    stores prompts and answers.  *queue_size* bounds the records waiting to be
-    written (more are dropped and counted), *batch_size* those written in one
+    stores prompts and answers.  *log_requests* writes a line of JSON per
+    request to the log.  *queue_size* bounds the records waiting to be written
+    (more are dropped and counted), *batch_size* those written in one
     transaction.  Records older than *retention_days* are deleted; None keeps
     them for ever.
     """
 
     path: Path | None = None
     record_text: bool = False
+    log_requests: bool = False
     queue_size: int = field(default=10_000, validator=_positive)
     batch_size: int = field(default=200, validator=_positive)
     retention_days: float | None = field(default=90.0, validator=_positive)
@@ -250,6 +252,32 @@ class TelemetrySettings:
     def file(self) -> Path | None:
         """The ledger's file, None for one in memory."""
         return None if self.path in (None, IN_MEMORY) else self.path
+
+
+@frozen
+class OtelSettings:
+    """Spans and metrics by OTLP over HTTP; *enabled* turns them on.
+
+    *endpoint* is the collector's base URL, None for the one OpenTelemetry's own
+    variables give (``OTEL_EXPORTER_OTLP_ENDPOINT``), else this machine's.
+    *headers* are sent with each export.  *sample* is the share of traces kept
+    of those that begin here.  *metrics_interval* is in seconds.  *accept*: a
+    client's ``traceparent`` is taken; *propagate*: providers are sent one.
+    *content* puts prompts and answers on spans, where *telemetry.record_text*
+    is on as well.
+    """
+
+    enabled: bool = False
+    endpoint: str | None = None
+    headers: Mapping[str, Secret] = field(factory=_empty)
+    service_name: str = "lynkr"
+    traces: bool = True
+    metrics: bool = True
+    metrics_interval: float = field(default=60.0, validator=_positive)
+    sample: float = field(default=1.0, validator=_share)
+    accept: bool = True
+    propagate: bool = True
+    content: bool = False
 
 
 @frozen
@@ -377,6 +405,7 @@ class Settings:
     timeouts: Timeouts = _TIMEOUTS
     resilience: ResilienceSettings = ResilienceSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    otel: OtelSettings = OtelSettings()
     pricing: PricingSettings = PricingSettings()
     routing: RoutingSettings = RoutingSettings()
     sessions: SessionSettings = SessionSettings()

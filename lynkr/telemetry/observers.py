@@ -13,13 +13,16 @@ others are not harmed.
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from attrs import define, field, frozen
 
+from lynkr.resilience import BreakerRegistry
 from lynkr.service import Layer
 from lynkr.telemetry.record import Record
+from lynkr.telemetry.recorder import Recorder
 
 _LOG: Final = logging.getLogger("lynkr.telemetry")
 _Observer = TypeVar("_Observer")
@@ -67,6 +70,13 @@ class RequestTracer(RequestObserver, Protocol):
         Called on the request's path: quick, and raises nothing.
         """
         ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """An observer that has something to finish when the gateway closes."""
+
+    def close(self) -> None: ...
 
 
 @define
@@ -160,8 +170,17 @@ class Observers:
                 self._hurried -= 1
 
     def close(self, timeout: float | None = 5.0) -> bool:
-        """Take no more and show what waits; False when *timeout* (seconds) ran out first.  Idempotent."""
+        """Take no more, show what waits and close the observers that can be (see `Closing`).
+
+        False when *timeout* (seconds) ran out first.  Idempotent.
+        """
         with self._lock:
+            if (
+                not self._closed
+                and self._thread is None
+                and any(isinstance(o, Closing) for o in self._observers)
+            ):
+                self._start()  # observers are closed in the thread they are called in
             self._closed = True
             self._work.notify()
             thread = self._thread
@@ -188,13 +207,19 @@ class Observers:
     def _run(self) -> None:
         while batch := self._next_batch():
             for observer in self._observers:
-                try:
-                    observer.observe(batch)
-                except Exception as error:  # noqa: BLE001 - an edge: whatever an observer raises, the thread lives on
-                    self._complain(observer, error)
+                self._guard(observer, partial(observer.observe, batch))
             with self._lock:
                 self._seen += len(batch)
                 self._progress.notify_all()
+        for observer in self._observers:
+            if isinstance(observer, Closing):
+                self._guard(observer, observer.close)
+
+    def _guard(self, observer: RequestObserver, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - an edge: whatever an observer raises, the thread lives on
+            self._complain(observer, error)
 
     def _next_batch(self) -> list[Ended]:
         """Wait for requests; empty when closed and drained."""
@@ -213,3 +238,26 @@ class Observers:
             self._last_error = told
         if is_new:  # once for each complaint in a row: a broken observer must not flood the log
             _LOG.error("%s failed on finished requests", type(observer).__name__, exc_info=error)
+
+
+class Watched(Protocol):
+    """What may be read of a gateway at any time."""
+
+    @property
+    def live(self) -> Live: ...
+
+    @property
+    def breakers(self) -> BreakerRegistry: ...
+
+    @property
+    def recorder(self) -> Recorder | None: ...
+
+    @property
+    def observers(self) -> Observers | None: ...
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """An observer that reads the state of its gateway too."""
+
+    def watch(self, gateway: Watched, /) -> None: ...

@@ -9,7 +9,7 @@ where the owner configured the target, everything a client could make up is
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 from attrs import field, frozen
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -17,11 +17,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 
 from lynkr.model import Usage
-from lynkr.resilience import BreakerRegistry, BreakerState
+from lynkr.resilience import BreakerState
 from lynkr.routing.decision import Target
-from lynkr.telemetry.observers import Ended, Live, Observers
+from lynkr.telemetry.observers import Ended, Watched
 from lynkr.telemetry.record import AttemptRecord, Record
-from lynkr.telemetry.recorder import Recorder
 
 OTHER: Final = "other"
 NONE: Final = "none"
@@ -128,22 +127,6 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     _state("lynkr_observers_dropped_total", "counter", "Requests missing from these metrics"),
     _state("lynkr_observers_failures_total", "counter", "Calls in which an observer raised"),
 )  # fmt: skip
-
-
-class Watched(Protocol):
-    """What is read of a gateway at each scrape."""
-
-    @property
-    def live(self) -> Live: ...
-
-    @property
-    def breakers(self) -> BreakerRegistry: ...
-
-    @property
-    def recorder(self) -> Recorder | None: ...
-
-    @property
-    def observers(self) -> Observers | None: ...
 
 
 class PrometheusMetrics:

@@ -87,7 +87,7 @@ def start(tmp_path: Path, below: Upstream) -> Iterator[Callable[..., Process]]:
     """Starts processes and ends what is left of them."""
     started: list[Process] = []
 
-    def start(server: str = "") -> Process:
+    def start(server: str = "", **variables: str) -> Process:
         command = [
             sys.executable,
             "-m",
@@ -96,7 +96,11 @@ def start(tmp_path: Path, below: Upstream) -> Iterator[Callable[..., Process]]:
             str(configuration(tmp_path, below.url, server)),
         ]
         popen = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(tmp_path)
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(tmp_path, **variables),
         )
         assert popen.stdout is not None
         line = popen.stdout.readline()
@@ -340,3 +344,18 @@ def test_ipv6_loopback_is_listened_on(tmp_path: Path) -> None:
     finally:
         popen.kill()
         popen.communicate()
+
+
+def test_each_request_is_a_line_of_json_on_standard_error_where_asked_for(
+    start: Callable[..., Process],
+) -> None:
+    process = start(LYNKR_TELEMETRY_LOG_REQUESTS="true")
+    with httpx.Client(base_url=process.url, timeout=LONGEST) as client:
+        answers = [client.post(path, json=message("a secret plan")) for path in (CHAT, MESSAGES)]
+    process.stop()
+    status, errors = process.ended()
+    assert (status, "secret plan" in errors) == (0, False)
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert [line["id"] for line in lines] == [answer.headers["x-lynkr-decision-id"] for answer in answers]
+    assert [line["dialect"] for line in lines] == ["openai_chat", "anthropic_messages"]
+    assert {line["ending"] for line in lines} == {"ok"}

@@ -26,7 +26,7 @@ def documented() -> set[str]:
 
 
 def test_every_key_is_documented_and_every_documented_key_exists():
-    sections = ("server", "timeouts", "resilience", "telemetry", "pricing")
+    sections = ("server", "timeouts", "resilience", "telemetry", "otel", "pricing")
     sections += ("routing", "sessions", "exploration", "responses")
     keys = {
         f"{section}.{attribute.name}"

@@ -74,9 +74,19 @@ _PLAIN = [
     ("resilience", "hedge_delay", 2.25),
     ("telemetry", "path", "/tmp/ledger.sqlite3"),
     ("telemetry", "record_text", True),
+    ("telemetry", "log_requests", True),
     ("telemetry", "queue_size", 11),
     ("telemetry", "batch_size", 12),
     ("telemetry", "retention_days", 13.5),
+    ("otel", "enabled", True),
+    ("otel", "endpoint", "http://collector:4318"),
+    ("otel", "service_name", "gateway"),
+    ("otel", "traces", False),
+    ("otel", "metrics", False),
+    ("otel", "metrics_interval", 5.0),
+    ("otel", "sample", 0.5),
+    ("otel", "accept", False),
+    ("otel", "propagate", False),
     ("pricing", "flagship", "openai:gpt-4o"),
     ("pricing", "path", "/tmp/prices.json"),
 ]
@@ -150,7 +160,7 @@ def test_command_line_beats_environment_beats_file_beats_default(scratch, settin
     assert _plainly(getattr(getattr(settings, section), key)) == expected
     untouched = {
         (s, a.name): getattr(getattr(settings, s), a.name)
-        for s in ("server", "timeouts", "resilience", "telemetry", "pricing")
+        for s in ("server", "timeouts", "resilience", "telemetry", "otel", "pricing")
         for a in attrs.fields(type(getattr(settings, s)))
         if (s, a.name) != (section, key)
     }
@@ -177,10 +187,12 @@ def test_every_plain_key_is_in_the_precedence_test():
         ("server", "metrics_key_env"),
         ("pricing", "overrides"),
         ("resilience", "breakers"),
+        ("otel", "headers"),
+        ("otel", "content"),  # needs telemetry.record_text too
     }
     all_keys = {
         (section, attribute.name)
-        for section in ("server", "timeouts", "resilience", "telemetry", "pricing")
+        for section in ("server", "timeouts", "resilience", "telemetry", "otel", "pricing")
         for attribute in attrs.fields(type(getattr(Settings(), section)))
     }
     assert all_keys - special == listed
@@ -285,7 +297,7 @@ def test_tables_can_be_set_as_json_in_the_environment():
     }
     settings = Settings.load(None, environ)
     assert settings.pricing.overrides[Target("openai", "gpt-x")].input == Decimal("0.1")
-    assert settings.providers["openai"].headers == {"x-team": "blue"}
+    assert settings.providers["openai"].headers == {"x-team": Secret("blue")}
     line = refusal(None, {"LYNKR_PRICING_OVERRIDES": "{"})[0]
     assert line.startswith(
         "environment variable LYNKR_PRICING_OVERRIDES: pricing.overrides is not a JSON object"

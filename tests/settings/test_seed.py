@@ -157,7 +157,7 @@ def test_claude_in_foundry_takes_its_version_as_a_header():
         AZURE_ANTHROPIC_VERSION="2026-10-21",
         TIER_SIMPLE="azure-anthropic:claude-opus-4-5",
     )
-    assert settings.providers["azure-anthropic"].headers == {"anthropic-version": "2026-10-21"}
+    assert settings.providers["azure-anthropic"].headers == {"anthropic-version": Secret("2026-10-21")}
 
 
 def test_the_model_of_a_databricks_address_is_the_default():

@@ -120,6 +120,23 @@ def test_observers_nobody_told_anything_end_without_a_thread() -> None:
         Observers((), capacity=0)
 
 
+def test_an_observer_with_something_to_finish_is_closed_once_also_when_nothing_was_told() -> None:
+    class Finishing(Seen):
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    for told in ([], ["a"]):
+        observer = Finishing()
+        observers = Observers((Broken(same=True), observer), interval=0)
+        for name in told:
+            observers.tell(ended(name))
+        assert observers.close(PATIENCE)
+        assert observers.close(PATIENCE)
+        assert (observer.closed, observer.ids) == (1, told)
+
+
 def test_without_threads_left_requests_wait_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Seen()
     observers = Observers((seen,), interval=0)

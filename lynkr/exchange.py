@@ -5,6 +5,9 @@ writes that record exactly once, whichever way the request ends.
 """
 
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from secrets import token_bytes
+from typing import Final
 
 from attrs import define, evolve, field, frozen
 
@@ -21,17 +24,20 @@ from lynkr.model import (
     Start,
     Text,
     ToolResult,
+    Usage,
     WireFormat,
 )
-from lynkr.pricing import Cost, PriceTable, cost_of
+from lynkr.pricing import Cost, PriceTable, cost_microusd, cost_of
 from lynkr.routing.context import NO_CONTEXT, RequestContext
 from lynkr.routing.decision import Decision, Snapshot, Target, Tier
-from lynkr.service import Journal, RawBody, Reply
+from lynkr.service import Attempt, Journal, RawBody, Reply
 from lynkr.stores import StoredResponse
 from lynkr.telemetry.observers import Ended, Live
 from lynkr.telemetry.record import AttemptRecord, Ending, Record
 from lynkr.wire.base import AnsweringCodec, Codec, EventEncoder
 from lynkr.wire.json_body import dump
+
+_CACHE_SECONDS: Final = 3_600.0  # the longest lifetime of a provider's cache (Anthropic's; read 2026-11)
 
 
 @frozen
@@ -44,6 +50,18 @@ class Plan:
     targets: tuple[Target, ...]
     decision: Decision | None = None
     snapshot: Snapshot | None = None
+
+    @property
+    def prefix_tokens(self) -> int | None:
+        """How much of the prompt a cache may hold from earlier in the session.
+
+        Unknown without a session; nothing where the session is not known to have been served lately.
+        """
+        if self.snapshot is None or self.snapshot.session is None:
+            return None
+        pin = self.snapshot.pin
+        is_warm = pin is not None and self.snapshot.now - pin.at <= _CACHE_SECONDS
+        return pin.tokens if is_warm and pin is not None else 0
 
     def only(self, targets: tuple[Target, ...]) -> "Plan":
         """The plan for some of its targets."""
@@ -64,6 +82,7 @@ class Ledger:
     *clock* is in Unix seconds, *monotonic* in seconds.  *flagship* names the
     baseline of the savings.  *record_text* is the owner's consent to keep words.
     *tell* shows finished requests to observers; *live* counts those under way.
+    *digest_key* is a secret that is kept nowhere else.
     """
 
     write: Callable[[Record], None]
@@ -74,12 +93,24 @@ class Ledger:
     record_text: bool = False
     tell: Callable[[Ended], None] | None = None
     live: Live = field(factory=Live)
+    digest_key: bytes = field(factory=lambda: token_bytes(16), repr=False)
 
-    def cost(self, reply: Reply | None) -> Cost:
+    def digest(self, ask: str) -> str | None:
+        """Tells equal asks from others, within this process; None for none."""
+        if not ask:
+            return None
+        return blake2b(ask.encode("utf-8", "surrogatepass"), digest_size=12, key=self.digest_key).hexdigest()
+
+    def cost(self, reply: Reply | None, prefix_tokens: int | None = None) -> Cost:
         """What the reply cost and what the same tokens would have cost on the flagship."""
         if reply is None or self.prices is None:
             return Cost()
-        return cost_of(reply.tally.usage, reply.target, self.flagship, self.prices)
+        usage = reply.tally.usage
+        return cost_of(usage, reply.target, self.flagship, self.prices, prefix_tokens=prefix_tokens)
+
+    def paid(self, usage: Usage, target: Target) -> int | None:
+        """What *usage* cost at *target*, None where that is unknown."""
+        return None if self.prices is None else cost_microusd(usage, self.prices.price(target))
 
 
 @define(kw_only=True)
@@ -210,7 +241,10 @@ class Exchange:
         if plan is not None:
             decision = plan.decision
         target = None if reply is None else reply.target
-        cost = self.ledger.cost(reply)
+        cost = self.ledger.cost(reply, None if plan is None else plan.prefix_tokens)
+        attempts = self._attempts(cost)
+        key = self.context.session
+        features = None if decision is None else decision.features
         return Record(
             id=self.id,
             at=self.at,
@@ -226,21 +260,44 @@ class Exchange:
             trace=() if decision is None else decision.trace,
             session=self.session,
             target=target,
-            attempts=self._attempts(cost),
+            attempts=attempts,
             usage=NO_USAGE if reply is None else reply.tally.usage,
-            cost=cost,
+            cost=evolve(cost, overhead_microusd=self._overhead(attempts)),
             seconds=self.ledger.monotonic() - self.began,
             seconds_to_first_event=self.first_event_seconds,
             error=None if error is None else error_name(error),
             losses=self.losses,
             prompt=self._prompt(),
             answer=self._answer_text(),
+            partial=None if reply is None else not reply.tally.complete,
+            tenant=self.context.tenant,
+            agent=None if key is None else key.agent,
+            request_class=self.context.request_class,
+            propensity=None if decision is None else decision.propensity,
+            seed=None if plan is None or plan.snapshot is None else plan.snapshot.seed,
+            tools_offered=None if request is None else len(request.tools),
+            tool_calls=None if reply is None else reply.tally.tool_calls,
+            traffic=None if features is None else features.traffic.value,
+            failed_results=None if features is None else features.recent_errors,
+            opens_turn=None if features is None else not features.loop_open,
+            ask_digest=None if features is None else self.ledger.digest(features.ask),
         )
 
+    def _overhead(self, attempts: tuple[AttemptRecord, ...]) -> int | None:
+        """What is known to have been paid for attempts that did not serve."""
+        pairs = zip(self.journal.attempts, attempts, strict=True)
+        known = [
+            record.cost_microusd
+            for attempt, record in pairs
+            if not self._served(attempt) and record.cost_microusd is not None
+        ]
+        return sum(known) if known else None
+
+    def _served(self, attempt: Attempt) -> bool:
+        return self.reply is not None and attempt.tally is self.reply.tally
+
     def _attempts(self, cost: Cost) -> tuple[AttemptRecord, ...]:
-        """One row per attempt; the last of them is the one that served, if any did."""
-        tried = self.journal.attempts
-        served = None if self.reply is None or not tried else tried[-1]
+        """One row per attempt, each with its own tokens."""
         return tuple(
             AttemptRecord(
                 target=attempt.target,
@@ -250,11 +307,17 @@ class Exchange:
                 outcome=attempt.outcome,
                 error=attempt.error,
                 detail=attempt.detail,
-                usage=NO_USAGE if attempt is not served or self.reply is None else self.reply.tally.usage,
-                cost_microusd=cost.cost_microusd if attempt is served else None,
+                usage=NO_USAGE if attempt.tally is None else attempt.tally.usage,
+                cost_microusd=cost.cost_microusd if self._served(attempt) else self._paid(attempt),
+                kind=attempt.kind,
+                cancelled=attempt.cancelled,
+                partial=None if attempt.tally is None else not attempt.tally.complete,
             )
-            for attempt in tried
+            for attempt in self.journal.attempts
         )
+
+    def _paid(self, attempt: Attempt) -> int | None:
+        return None if attempt.tally is None else self.ledger.paid(attempt.tally.usage, attempt.target)
 
     def _prompt(self) -> str | None:
         if not self.ledger.record_text or self.request is None:

@@ -25,6 +25,9 @@ class Attempt:
 
     *status* is the provider's HTTP status, None when nothing was sent or no
     answer came.  *error* is the error's class name, *detail* its message.
+    *cancelled* says that whoever wanted the answer left before it was whole.
+    *tally* is its reply's, None when no reply came: so each attempt's tokens
+    are known apart, also those of one that lost to another.
     """
 
     target: Target
@@ -35,6 +38,8 @@ class Attempt:
     error: str | None = None
     detail: str | None = None
     kind: AttemptKind = AttemptKind.FIRST
+    cancelled: bool = False
+    tally: "Tally | None" = None
 
 
 @define
@@ -50,8 +55,8 @@ class Tally:
 
     Filled in by the provider while the stream is read, on the translated and
     on the passthrough path alike.  *usage* is the latest known, partial until
-    `complete`.  *tap_error* says that passthrough bytes could not be
-    understood; the stream itself was not harmed.  *error_sent* says that
+    `complete`; *tool_calls* counts the calls seen so far.  *tap_error* says that
+    passthrough bytes could not be understood; the stream itself was not harmed.  *error_sent* says that
     passthrough bytes already handed on end in the provider's own error event:
     the iteration then raises that error, and no second error event is to be
     written.
@@ -63,6 +68,7 @@ class Tally:
     stop_reason: StopReason | None = None
     first_event_at: float | None = None
     complete: bool = False
+    tool_calls: int = 0
     tap_error: str | None = None
     error_sent: bool = False
 

@@ -42,6 +42,8 @@ def journal(
             def end(error: BaseException | None, whole: bool) -> None:
                 attempt.seconds = monotonic() - began
                 attempt.outcome = ending_outcome(error, whole, verdict)
+                # What is no Exception is a cancellation, in asyncio and in trio.
+                attempt.cancelled = not whole and (error is None or not isinstance(error, Exception))
                 if error is not None:
                     attempt.error = type(error).__name__
                     attempt.detail = detail_of(error)
@@ -55,6 +57,7 @@ def journal(
                 raise
             attempt.seconds = monotonic() - began
             attempt.status = reply.status
+            attempt.tally = reply.tally
             return watched(reply, end)
 
         return send

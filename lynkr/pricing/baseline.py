@@ -1,6 +1,6 @@
 """What the same tokens would have cost on a flagship: the figure savings are measured against."""
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lynkr.model import Usage
 from lynkr.pricing.price import Price, PriceTable, cost_microusd
@@ -12,20 +12,40 @@ class Cost:
     """What a request cost and what the same tokens would have cost on the flagship.
 
     Money in micro-USD; None is unknown, which is not free.  *baseline* is the
-    flagship's name, *price_version* names the price snapshot both figures came from.
+    flagship's name, *price_version* names the price snapshot all figures came from.
+
+    *cost_microusd* is that of the answer served.  *overhead_microusd* is the
+    known cost of the other attempts (failed, hedged, cancelled), None where
+    none is known.  *least_microusd* is what is surely owed where the cost is
+    unknown: the price of the tokens that were counted.
+
+    *uncached_microusd* and *baseline_uncached_microusd* are the two figures as
+    they would be had nobody cached (or shortened) anything; *baseline_low_microusd* and
+    *baseline_high_microusd* bound the baseline (`baseline_bounds`).
+    *response_cache_microusd* and *compression_microusd* are what an answer from
+    a cache or a shortened prompt spared, a part of the difference between what
+    is uncached and what was paid; None where neither is in use.
     """
 
     cost_microusd: int | None = None
     baseline_microusd: int | None = None
     baseline: str | None = None
     price_version: str | None = None
+    uncached_microusd: int | None = None
+    baseline_uncached_microusd: int | None = None
+    baseline_low_microusd: int | None = None
+    baseline_high_microusd: int | None = None
+    least_microusd: int | None = None
+    overhead_microusd: int | None = None
+    response_cache_microusd: int | None = None
+    compression_microusd: int | None = None
 
     @property
     def saved_microusd(self) -> int | None:
-        """Baseline minus cost; negative when routing cost more; None when either is unknown."""
+        """Baseline minus all that was paid; negative when routing cost more; None when either is unknown."""
         if self.cost_microusd is None or self.baseline_microusd is None:
             return None
-        return self.baseline_microusd - self.cost_microusd
+        return self.baseline_microusd - self.cost_microusd - (self.overhead_microusd or 0)
 
 
 def baseline_microusd(usage: Usage, flagship: Price | None) -> int | None:
@@ -33,20 +53,81 @@ def baseline_microusd(usage: Usage, flagship: Price | None) -> int | None:
 
     An estimate, and to be shown as one.  It assumes that the flagship would
     have counted, emitted and cached exactly these tokens: another model has
-    another tokenizer, writes answers of another length, and a flagship that
-    had served the whole session might have read from its cache what was
-    written or missed here.  Cached tokens are priced at the flagship's own
-    cache prices.  Nothing is made up: a request whose output is unknown has
-    no baseline.
+    another tokenizer and writes answers of another length (for which no bound
+    is known), and would have cached more or less of the prompt (`baseline_bounds`).
+    Cached tokens are priced at the flagship's own cache prices.  Nothing is
+    made up: a request whose output is unknown has no baseline.
     """
     return cost_microusd(usage, flagship)
 
 
-def cost_of(usage: Usage, target: Target, flagship: Target | None, prices: PriceTable) -> Cost:
-    """The cost of *usage* on *target*, next to its baseline on *flagship*, from one version of the prices."""
+def baseline_bounds(
+    usage: Usage, flagship: Price | None, *, prefix_tokens: int | None = None
+) -> tuple[int | None, int | None]:
+    """The least and the most that *usage* could have cost on the flagship, whatever its cache had held.
+
+    *prefix_tokens* is how much of the prompt the session had sent before, within
+    the lifetime of a cache: a flagship that had served the whole session could
+    have read no more than that (or what was read here, if that is more) from
+    its cache; None, where that is unknown, allows for all of it.  At the other
+    end it reads nothing, and what was cached here it would have paid to write,
+    or caching is off.
+    """
+    point = cost_microusd(usage, flagship)
+    if flagship is None or point is None or usage.input is None:
+        return None, None
+    prefix = usage.input if prefix_tokens is None else min(prefix_tokens, usage.input)
+    read, write = usage.cache_read or 0, usage.cache_write or 0
+    warmest = max(prefix, read)
+    candidates = (
+        point,
+        cost_microusd(Usage(usage.input, usage.output, cache_read=warmest), flagship),
+        cost_microusd(Usage(usage.input, usage.output, cache_write=read + write), flagship),
+        cost_microusd(uncached(usage), flagship),
+    )
+    known = [candidate for candidate in candidates if candidate is not None]
+    return min(known), max(known)
+
+
+def uncached(usage: Usage) -> Usage:
+    """The same tokens, had nobody cached anything."""
+    return evolve(usage, cache_read=None, cache_write=None, cache_write_1h=None)
+
+
+def least_microusd(usage: Usage, price: Price | None) -> int | None:
+    """What the tokens that were counted cost, where the others are unknown; None if none were."""
+    if usage.input is None and usage.output is None:
+        return None
+    if usage.input is None:
+        return cost_microusd(Usage(0, usage.output), price)
+    return cost_microusd(evolve(usage, output=usage.output or 0), price)
+
+
+def cost_of(
+    usage: Usage,
+    target: Target,
+    flagship: Target | None,
+    prices: PriceTable,
+    *,
+    prefix_tokens: int | None = None,
+) -> Cost:
+    """The cost of *usage* on *target*, next to its baseline on *flagship*, from one version of the prices.
+
+    *prefix_tokens* is as for `baseline_bounds`.
+    """
+    price = prices.price(target)
+    reference = None if flagship is None else prices.price(flagship)
+    cost = cost_microusd(usage, price)
+    plain = uncached(usage)
+    low, high = baseline_bounds(usage, reference, prefix_tokens=prefix_tokens)
     return Cost(
-        cost_microusd=cost_microusd(usage, prices.price(target)),
-        baseline_microusd=None if flagship is None else baseline_microusd(usage, prices.price(flagship)),
+        cost_microusd=cost,
+        baseline_microusd=None if flagship is None else baseline_microusd(usage, reference),
         baseline=None if flagship is None else str(flagship),
         price_version=prices.version,
+        uncached_microusd=None if cost is None else cost_microusd(plain, price),
+        baseline_uncached_microusd=None if low is None else cost_microusd(plain, reference),
+        baseline_low_microusd=low,
+        baseline_high_microusd=high,
+        least_microusd=least_microusd(usage, price) if cost is None else None,
     )

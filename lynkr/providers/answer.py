@@ -13,7 +13,7 @@ import anyio
 from attrs import define, evolve, field
 
 from lynkr.errors import LynkrError, UpstreamError, UpstreamTimeout, UpstreamUnreachable, UpstreamWireError
-from lynkr.model import NO_USAGE, Event, Finish, PartDelta, Response, Start
+from lynkr.model import NO_USAGE, Event, Finish, PartDelta, PartStart, Response, Start, ToolCall
 from lynkr.providers.base import HTTPResponse, TransportError, TransportTimeout, Unwrapper
 from lynkr.service import Tally
 from lynkr.wire.base import EventDecoder
@@ -189,7 +189,9 @@ class Reading:
         if not self.primed:
             self.primed = True
             tally.first_event_at = self._clock()
-        if isinstance(event, Finish):
+        if isinstance(event, PartStart):
+            tally.tool_calls += isinstance(event.part, ToolCall)
+        elif isinstance(event, Finish):
             tally.usage, tally.stop_reason, tally.complete = event.usage, event.stop_reason, True
 
 
@@ -207,6 +209,7 @@ def note_response(tally: Tally, response: Response, now: float) -> None:
     """Fill *tally* from a whole answer."""
     tally.id, tally.model, tally.usage = response.id, response.model, response.usage
     tally.stop_reason, tally.first_event_at, tally.complete = response.stop_reason, now, True
+    tally.tool_calls = sum(isinstance(part, ToolCall) for part in response.parts)
 
 
 def name_target(error: Exception, target: str) -> None:

@@ -11,6 +11,7 @@ from lynkr.model import Json, WireFormat
 from lynkr.routing.context import NO_CONTEXT, RequestContext
 
 if TYPE_CHECKING:
+    from lynkr.routing.features import Features
     from lynkr.routing.why import Exclusion, Flip
 
 
@@ -219,6 +220,7 @@ class Decision:
     1 unless exploration is on.  *expected_microusd* is what the first target is
     expected to charge by the prices *price_version*, None where unknown.
     *keep* is what the session's pin is to remember, None to leave it alone.
+    *features* are those it was drawn from, None from a router that has none to show.
     """
 
     tier: Tier
@@ -230,6 +232,7 @@ class Decision:
     expected_microusd: float | None = None
     price_version: str | None = None
     keep: Keep | None = None
+    features: "Features | None" = field(default=None, eq=False, repr=False)
 
     @property
     def target(self) -> Target:

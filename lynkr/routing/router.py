@@ -167,6 +167,7 @@ class PipelineRouter:
             expected_microusd=expected,
             price_version=snapshot.rates.version,
             keep=keep_of(settled, features),
+            features=features,
         )
 
     def _verdict(self, proposal: Proposal, features: Features, snapshot: Snapshot) -> Verdict:

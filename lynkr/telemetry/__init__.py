@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lynkr.telemetry.memory import MemoryStore
 from lynkr.telemetry.observers import Ended, Live, Observers, ObserverStats, RequestObserver, RequestTracer
-from lynkr.telemetry.record import AttemptRecord, Cost, Ending, Query, Record, Totals
+from lynkr.telemetry.record import AttemptRecord, Cost, Ending, Query, Record, Signal, SignalKind, Totals
 from lynkr.telemetry.recorder import Recorder, RecorderStats
 from lynkr.telemetry.store import TelemetryStore
 
@@ -27,6 +27,8 @@ __all__ = [
     "RequestObserver",
     "RequestTracer",
     "SQLiteStore",
+    "Signal",
+    "SignalKind",
     "TelemetryStore",
     "Totals",
 ]

@@ -6,7 +6,40 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from types import MappingProxyType
 
-from lynkr.telemetry.record import Ending, Query, Record, Totals
+from attrs import define, field
+
+from lynkr.resilience.outcome import Outcome
+from lynkr.routing.decision import Target
+from lynkr.telemetry.record import (
+    AttemptKind,
+    AttemptRecord,
+    Ending,
+    Query,
+    Record,
+    Signal,
+    SignalKind,
+    Totals,
+)
+from lynkr.telemetry.signals import LOOK_BACK, MOST_TURNS, Turn, is_turn, reaction
+from lynkr.telemetry.store import AttemptCell
+from lynkr.telemetry.sums import Cell, Dimension, Order, cells_of
+
+
+@define
+class _Kept:
+    """A record, when it was written (a running number), and what was said about it."""
+
+    record: Record
+    number: int
+    signals: dict[tuple[str, str], Signal] = field(factory=dict[tuple[str, str], Signal])
+
+    @property
+    def place(self) -> tuple[float, int]:
+        return self.record.at, self.number
+
+    @property
+    def kinds(self) -> frozenset[SignalKind]:
+        return frozenset(signal.kind for signal in self.signals.values())
 
 
 class MemoryStore:
@@ -16,7 +49,9 @@ class MemoryStore:
         if max_records < 1:
             raise ValueError("max_records must be at least 1")
         self._max_records = max_records
-        self._records: dict[str, Record] = {}  # in the order written
+        self._records: dict[str, _Kept] = {}  # in the order written
+        self._sessions: dict[str, dict[str, _Kept]] = {}
+        self._number = 0
         self._lock = threading.Lock()
         self._closed = False
 
@@ -27,23 +62,37 @@ class MemoryStore:
             RuntimeError: the store was closed.
         """
         with self._lock:
-            if self._closed:
-                raise RuntimeError("the store is closed")
+            self._refuse_if_closed()
             for record in records:
-                self._records.setdefault(record.id, record)
+                if record.id not in self._records:
+                    self._keep(record)
             for dropped in list(islice(self._records, max(0, len(self._records) - self._max_records))):
-                del self._records[dropped]
+                self._drop(dropped)
+
+    def signal(self, signals: Sequence[Signal], /) -> frozenset[str]:
+        """Keep *signals*, the later in place of an earlier of its kind and source; gives the unknown ids.
+
+        Raises:
+            RuntimeError: the store was closed.
+        """
+        with self._lock:
+            self._refuse_if_closed()
+            return frozenset(signal.request for signal in signals if not self._hear(signal))
+
+    def signals(self, id: str, /) -> tuple[Signal, ...]:
+        """What was said about the request, in the order of time, kind and source."""
+        with self._lock:
+            kept = self._records.get(id)
+            heard = [] if kept is None else list(kept.signals.values())
+        return tuple(sorted(heard, key=lambda one: (one.at, one.kind, one.source)))
 
     def read(self, query: Query, /) -> Iterator[Record]:
         """The matching records, newest first, as they are when the first one is asked for."""
-        matching = self._matching(query)
-        matching.reverse()  # so that of equally new ones the later written comes first: sorting keeps order
-        matching.sort(key=_arrival, reverse=True)
-        yield from islice(matching, query.limit)
+        yield from (kept.record for kept in islice(self._matching(query), query.limit))
 
     def totals(self, query: Query, /) -> Totals:
         """Sums over the matching records; `limit` is ignored."""
-        records = self._matching(query)
+        records = [kept.record for kept in self._matching(query)]
         usages = [record.usage for record in records]
         costs = [record.cost for record in records]
         tiers = Counter(record.tier.name for record in records if record.tier is not None)
@@ -63,12 +112,37 @@ class MemoryStore:
             by_tier=MappingProxyType(dict(tiers)),
         )
 
+    def cells(
+        self,
+        query: Query,
+        by: Sequence[Dimension] = (),
+        /,
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+        latency: bool = False,
+    ) -> tuple[Cell, ...]:
+        """The sums of the matching records by *by*; `Query.limit` is ignored, *limit* is that of the cells.
+
+        See `TelemetryStore.cells`.
+        """
+        found = [(kept.record, kept.kinds) for kept in self._matching(query)]
+        return cells_of(found, by, order, limit, latency=latency)
+
+    def attempts(self, *, since: float | None = None, until: float | None = None) -> tuple[AttemptCell, ...]:
+        """The attempts of the requests that arrived from *since* to before *until*, by target."""
+        by_target: dict[Target, list[AttemptRecord]] = {}
+        for kept in self._matching(Query(since=since, until=until, limit=None)):
+            for attempt in kept.record.attempts:
+                by_target.setdefault(attempt.target, []).append(attempt)
+        return tuple(_attempts_at(target, by_target[target]) for target in sorted(by_target))
+
     def prune(self, before: float, /) -> int:
         """Forget the records that arrived before this Unix time; says how many."""
         with self._lock:
-            old = [record.id for record in self._records.values() if record.at < before]
-            for key in old:
-                del self._records[key]
+            old = [known for known, kept in self._records.items() if kept.record.at < before]
+            for known in old:
+                self._drop(known)
         return len(old)
 
     def close(self) -> None:
@@ -76,25 +150,92 @@ class MemoryStore:
         with self._lock:
             self._closed = True
 
-    def _matching(self, query: Query) -> list[Record]:
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise RuntimeError("the store is closed")
+
+    def _keep(self, record: Record) -> None:
+        said = reaction(record, self._turns_before(record))
+        self._number += 1
+        self._records[record.id] = kept = _Kept(record, self._number)
+        if record.session is not None:
+            self._sessions.setdefault(record.session, {})[record.id] = kept
+        if said is not None:
+            self._hear(said)
+
+    def _turns_before(self, record: Record) -> list[Turn]:
+        """The session's turns that were written before *record* and arrived no later, newest first."""
+        if record.session is None:
+            return []
+        before = [
+            kept
+            for kept in self._sessions.get(record.session, {}).values()
+            if record.at - LOOK_BACK <= kept.record.at <= record.at and is_turn(kept.record)
+        ]
+        before.sort(key=_place, reverse=True)
+        return [Turn.of(kept.record) for kept in before[:MOST_TURNS]]
+
+    def _hear(self, signal: Signal) -> bool:
+        kept = self._records.get(signal.request)
+        if kept is not None:
+            kept.signals[signal.kind, signal.source] = signal
+        return kept is not None
+
+    def _drop(self, id: str) -> None:
+        kept = self._records.pop(id)
+        if kept.record.session is not None:
+            session = self._sessions[kept.record.session]
+            del session[id]
+            if not session:
+                del self._sessions[kept.record.session]
+
+    def _matching(self, query: Query) -> list[_Kept]:
+        """Newest first, of equally new ones the later written."""
         with self._lock:
-            records = list(self._records.values())
-        return [record for record in records if _matches(record, query)]
+            kept = list(self._records.values())
+            mark = None if query.before is None else self._records.get(query.before)
+        if query.before is not None:
+            kept = [] if mark is None else [one for one in kept if one.place < mark.place]
+        return sorted((one for one in kept if _matches(one.record, query)), key=_place, reverse=True)
 
 
-def _arrival(record: Record) -> float:
-    return record.at
+def _attempts_at(target: Target, attempts: Sequence[AttemptRecord]) -> AttemptCell:
+    failed = [attempt for attempt in attempts if attempt.outcome is Outcome.FAILURE]
+    newest = max(failed, key=lambda attempt: (attempt.started, attempt.error or ""), default=None)
+    kinds = Counter(attempt.kind for attempt in attempts)
+    return AttemptCell(
+        target.provider,
+        target.model,
+        attempts=len(attempts),
+        succeeded=sum(attempt.outcome is Outcome.SUCCESS for attempt in attempts),
+        failed=len(failed),
+        cancelled=sum(attempt.cancelled is True for attempt in attempts),
+        retries=kinds[AttemptKind.RETRY],
+        fallbacks=kinds[AttemptKind.FALLBACK],
+        hedges=kinds[AttemptKind.HEDGE],
+        cost_microusd=sum(attempt.cost_microusd or 0 for attempt in attempts),
+        unpriced=sum(attempt.cost_microusd is None for attempt in attempts),
+        duration_us=sum(int(attempt.seconds * 1e6) for attempt in attempts),
+        last_error=None if newest is None else newest.error,
+        last_error_at=None if newest is None else newest.started,
+    )
+
+
+def _place(kept: _Kept) -> tuple[float, int]:
+    return kept.place
 
 
 def _matches(record: Record, query: Query) -> bool:
+    target = record.target
     return (
         (query.id is None or record.id == query.id)
         and (query.since is None or record.at >= query.since)
         and (query.until is None or record.at < query.until)
         and (query.tier is None or record.tier is query.tier)
         and (query.session is None or record.session == query.session)
+        and (query.tenant is None or record.tenant == query.tenant)
+        and (query.reason is None or record.reason == query.reason)
         and (not query.errors_only or record.ending is Ending.FAILED)
-        and (
-            query.provider is None or (record.target is not None and record.target.provider == query.provider)
-        )
+        and (query.provider is None or (target is not None and target.provider == query.provider))
+        and (query.model is None or (target is not None and target.model == query.model))
     )

@@ -89,7 +89,63 @@ def m001_requests_and_attempts(execute: Execute) -> None:
     execute("CREATE INDEX requests_failed_at ON requests (at) WHERE ending = 'failed'")
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (m001_requests_and_attempts,)
+def m002_what_a_decision_saw_and_what_became_of_it(execute: Execute) -> None:
+    """More facts per request and attempt, the parts of its savings, and signals about it.
+
+    *retries*, *fallbacks* and *hedges* count a request's attempts; *heard* has a
+    bit for each kind of its signals (`lynkr.telemetry.signals.BITS`).  They are there
+    so that sums need one table only; for rows that are older they are 0.
+    """
+    for column in (
+        "partial INTEGER",
+        "tenant TEXT",
+        "agent TEXT",
+        "request_class TEXT",
+        "traffic TEXT",
+        "propensity REAL",
+        "seed INTEGER",
+        "tools_offered INTEGER",
+        "tool_calls INTEGER",
+        "failed_results INTEGER",
+        "opens_turn INTEGER",
+        "ask_digest TEXT",
+        "uncached_microusd INTEGER",
+        "baseline_uncached_microusd INTEGER",
+        "baseline_low_microusd INTEGER",
+        "baseline_high_microusd INTEGER",
+        "least_microusd INTEGER",
+        "overhead_microusd INTEGER",
+        "response_cache_microusd INTEGER",
+        "compression_microusd INTEGER",
+        "fallbacks INTEGER NOT NULL DEFAULT 0",
+        "retries INTEGER NOT NULL DEFAULT 0",
+        "hedges INTEGER NOT NULL DEFAULT 0",
+        "heard INTEGER NOT NULL DEFAULT 0",
+    ):
+        execute(f"ALTER TABLE requests ADD COLUMN {column}")
+    execute("ALTER TABLE details ADD COLUMN features TEXT")
+    execute("ALTER TABLE details ADD COLUMN decision TEXT")
+    execute("ALTER TABLE attempts ADD COLUMN kind TEXT")
+    execute("ALTER TABLE attempts ADD COLUMN cancelled INTEGER")
+    execute("ALTER TABLE attempts ADD COLUMN partial INTEGER")
+    execute("""
+        CREATE TABLE signals (
+            request_seq INTEGER NOT NULL REFERENCES requests (seq) ON DELETE CASCADE,
+            kind TEXT NOT NULL,
+            source TEXT NOT NULL,
+            at REAL NOT NULL,
+            note TEXT,
+            PRIMARY KEY (request_seq, kind, source)
+        ) WITHOUT ROWID
+    """)
+    execute("CREATE INDEX requests_model_at ON requests (model, at) WHERE model IS NOT NULL")
+    execute("CREATE INDEX requests_tenant_at ON requests (tenant, at) WHERE tenant IS NOT NULL")
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    m001_requests_and_attempts,
+    m002_what_a_decision_saw_and_what_became_of_it,
+)
 
 
 def names_of(migrations: tuple[Migration, ...]) -> tuple[str, ...]:

@@ -11,9 +11,11 @@ from typing import Any, Final, Protocol, cast
 
 from lynkr.model import Json, Loss, Usage, WireFormat
 from lynkr.pricing.baseline import Cost
-from lynkr.resilience.outcome import Outcome
+from lynkr.resilience.outcome import AttemptKind, Outcome
+from lynkr.routing.context import RequestClass
 from lynkr.routing.decision import Step, Target, Tier
 from lynkr.telemetry.record import AttemptRecord, Ending, Record
+from lynkr.telemetry.signals import Turn
 
 Cell = int | float | str | None
 Row = tuple[Cell, ...]
@@ -27,17 +29,28 @@ REQUEST_COLUMNS: Final = (
     *_USAGE,
     "cost_microusd", "baseline_microusd", "baseline", "price_version", "seconds", "seconds_to_first_event",
     "error", "client_format", "requested_model", "stream",
+    "partial", "tenant", "agent", "request_class", "traffic", "propensity", "seed", "tools_offered",
+    "tool_calls", "failed_results", "opens_turn", "ask_digest", "uncached_microusd",
+    "baseline_uncached_microusd", "baseline_low_microusd", "baseline_high_microusd", "least_microusd",
+    "overhead_microusd", "response_cache_microusd", "compression_microusd", "fallbacks", "retries", "hedges",
 )  # fmt: skip
-DETAIL_COLUMNS: Final = ("trace", "losses", "prompt", "answer")
+_COST: Final = (
+    "cost_microusd", "baseline_microusd", "baseline", "price_version", "uncached_microusd",
+    "baseline_uncached_microusd", "baseline_low_microusd", "baseline_high_microusd", "least_microusd",
+    "overhead_microusd", "response_cache_microusd", "compression_microusd",
+)  # fmt: skip
+TURN_COLUMNS: Final = ("id", "tier", "opens_turn", "ask_digest", "failed_results")
+DETAIL_COLUMNS: Final = ("trace", "losses", "prompt", "answer", "features", "decision")
 ATTEMPT_COLUMNS: Final = (
     "provider", "model", "started", "seconds", "status", "outcome", "error", "detail",
     *_USAGE,
-    "cost_microusd",
+    "cost_microusd", "kind", "cancelled", "partial",
 )  # fmt: skip
 
 # No request has a million million tokens or costs a million dollars.  Far below what a column holds, so
 # that sums over millions of rows stay within 64 bits.
 _MAX_COUNT: Final = 10**12
+_MAX_INTEGER: Final = 2**63
 
 
 class Cells(Protocol):
@@ -49,29 +62,53 @@ class Cells(Protocol):
 def request_row(record: Record) -> Row:
     """The cells of `REQUEST_COLUMNS`."""
     target, cost = record.target, record.cost
+    kinds = [attempt.kind for attempt in record.attempts]
     return (
-        _text(record.id),
+        text_cell(record.id),
         record.at,
         record.ending.value,
         _integer(record.status),
         None if record.tier is None else record.tier.name,
         None if record.served_tier is None else record.served_tier.name,
         record.score,
-        _text(record.reason),
-        None if target is None else _text(target.provider),
-        None if target is None else _text(target.model),
-        _text(record.session),
+        text_cell(record.reason),
+        None if target is None else text_cell(target.provider),
+        None if target is None else text_cell(target.model),
+        text_cell(record.session),
         *_usage_cells(record.usage),
         _integer(cost.cost_microusd),
         _integer(cost.baseline_microusd),
-        _text(cost.baseline),
-        _text(cost.price_version),
+        text_cell(cost.baseline),
+        text_cell(cost.price_version),
         record.seconds,
         record.seconds_to_first_event,
-        _text(record.error),
+        text_cell(record.error),
         None if record.client_format is None else record.client_format.value,
-        _text(record.requested_model),
+        text_cell(record.requested_model),
         int(record.stream),
+        _flag(record.partial),
+        text_cell(record.tenant),
+        text_cell(record.agent),
+        None if record.request_class is None else record.request_class.value,
+        text_cell(record.traffic),
+        record.propensity,
+        record.seed if record.seed is None or -_MAX_INTEGER <= record.seed < _MAX_INTEGER else None,
+        _integer(record.tools_offered),
+        _integer(record.tool_calls),
+        _integer(record.failed_results),
+        _flag(record.opens_turn),
+        text_cell(record.ask_digest),
+        _integer(cost.uncached_microusd),
+        _integer(cost.baseline_uncached_microusd),
+        _integer(cost.baseline_low_microusd),
+        _integer(cost.baseline_high_microusd),
+        _integer(cost.least_microusd),
+        _integer(cost.overhead_microusd),
+        _integer(cost.response_cache_microusd),
+        _integer(cost.compression_microusd),
+        int(AttemptKind.FALLBACK in kinds),
+        kinds.count(AttemptKind.RETRY),
+        kinds.count(AttemptKind.HEDGE),
     )
 
 
@@ -82,22 +119,32 @@ def detail_row(record: Record) -> Row:
         for step in record.trace
     ]
     losses: list[Json] = [{"path": loss.path, "reason": loss.reason} for loss in record.losses]
-    return (_json(trace), _json(losses), _text(record.prompt), _text(record.answer))
+    return (
+        _json(trace),
+        _json(losses),
+        text_cell(record.prompt),
+        text_cell(record.answer),
+        None if record.features is None else _json(record.features),
+        None if record.decision is None else _json(record.decision),
+    )
 
 
 def attempt_row(attempt: AttemptRecord) -> Row:
     """The cells of `ATTEMPT_COLUMNS`."""
     return (
-        _text(attempt.target.provider),
-        _text(attempt.target.model),
+        text_cell(attempt.target.provider),
+        text_cell(attempt.target.model),
         attempt.started,
         attempt.seconds,
         _integer(attempt.status),
         attempt.outcome.value,
-        _text(attempt.error),
-        _text(attempt.detail),
+        text_cell(attempt.error),
+        text_cell(attempt.detail),
         *_usage_cells(attempt.usage),
         _integer(attempt.cost_microusd),
+        None if attempt.kind is None else attempt.kind.value,
+        _flag(attempt.cancelled),
+        _flag(attempt.partial),
     )
 
 
@@ -120,14 +167,43 @@ def record_of(row: Cells, attempts: Sequence[Cells]) -> Record:
         target=None if row["provider"] is None else Target(row["provider"], row["model"]),
         attempts=tuple(_attempt_of(attempt) for attempt in attempts),
         usage=_usage_of(row),
-        cost=Cost(row["cost_microusd"], row["baseline_microusd"], row["baseline"], row["price_version"]),
+        cost=_cost_of(row),
         seconds=row["seconds"],
         seconds_to_first_event=row["seconds_to_first_event"],
         error=row["error"],
         losses=tuple(Loss(**loss) for loss in json.loads(row["losses"])),
         prompt=row["prompt"],
         answer=row["answer"],
+        partial=_bool(row["partial"]),
+        tenant=row["tenant"],
+        agent=row["agent"],
+        request_class=None if row["request_class"] is None else RequestClass(row["request_class"]),
+        traffic=row["traffic"],
+        features=None if row["features"] is None else json.loads(row["features"]),
+        decision=None if row["decision"] is None else json.loads(row["decision"]),
+        propensity=row["propensity"],
+        seed=row["seed"],
+        tools_offered=row["tools_offered"],
+        tool_calls=row["tool_calls"],
+        failed_results=row["failed_results"],
+        opens_turn=_bool(row["opens_turn"]),
+        ask_digest=row["ask_digest"],
     )
+
+
+def turn_of(row: Cells) -> Turn:
+    """The turn that a row of `TURN_COLUMNS` came from."""
+    return Turn(
+        row["id"],
+        None if row["tier"] is None else Tier[row["tier"]],
+        _bool(row["opens_turn"]),
+        row["ask_digest"],
+        row["failed_results"],
+    )
+
+
+def _cost_of(row: Cells) -> Cost:
+    return Cost(*(row[column] for column in _COST))
 
 
 def _attempt_of(row: Cells) -> AttemptRecord:
@@ -141,6 +217,9 @@ def _attempt_of(row: Cells) -> AttemptRecord:
         detail=row["detail"],
         usage=_usage_of(row),
         cost_microusd=row["cost_microusd"],
+        kind=None if row["kind"] is None else AttemptKind(row["kind"]),
+        cancelled=_bool(row["cancelled"]),
+        partial=_bool(row["partial"]),
     )
 
 
@@ -160,8 +239,16 @@ def _integer(value: int | None) -> int | None:
     return value if value is None or abs(value) <= _MAX_COUNT else None
 
 
-def _text(value: str | None) -> str | None:
-    """The value, with what UTF-8 cannot say written as an escape."""
+def _flag(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _bool(cell: int | None) -> bool | None:
+    return None if cell is None else bool(cell)
+
+
+def text_cell(value: str | None) -> str | None:
+    """The value as a cell, with what UTF-8 cannot say written as an escape."""
     if value is None or value.isascii():
         return value
     return value.encode("utf-8", "backslashreplace").decode()

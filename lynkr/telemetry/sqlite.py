@@ -18,10 +18,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from attrs import evolve, fields
+
 from lynkr.errors import ConfigError
-from lynkr.telemetry import rows
+from lynkr.telemetry import rows, statements
 from lynkr.telemetry.migrations import MIGRATIONS, Migration, names_of
-from lynkr.telemetry.record import Query, Record, Totals
+from lynkr.telemetry.record import Query, Record, Signal, SignalKind, Totals
+from lynkr.telemetry.signals import LOOK_BACK, MOST_TURNS, heard, reaction
+from lynkr.telemetry.sketch import Sketch, bucket_of
+from lynkr.telemetry.store import ATTEMPT_SUMS, AttemptCell
+from lynkr.telemetry.sums import SUM_NAMES, Cell, Dimension, Order, Sums
 
 _PAGE: Final = 200  # requests read at a time
 _POLL: Final = 0.01  # seconds between tries where SQLite does not wait by itself
@@ -30,32 +36,13 @@ _POLL: Final = 0.01  # seconds between tries where SQLite does not wait by itsel
 _PASSING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT})
 
 
-def _insert(table: str, columns: Sequence[str], ending: str = "") -> str:
-    marks = ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}"  # noqa: S608 - names of ours
-
-
-_INSERT_REQUEST: Final = _insert("requests", rows.REQUEST_COLUMNS, "ON CONFLICT (id) DO NOTHING")
-_INSERT_DETAIL: Final = _insert("details", ("request_seq", *rows.DETAIL_COLUMNS))
-_INSERT_ATTEMPT: Final = _insert("attempts", ("request_seq", "number", *rows.ATTEMPT_COLUMNS))
-_SELECT: Final = "SELECT * FROM requests JOIN details ON request_seq = seq"
-_SUMS: Final = MappingProxyType(
-    {
-        "requests": "count(*)",
-        "failed": "sum(ending = 'failed')",
-        "cancelled": "sum(ending = 'cancelled')",
-        "input_tokens": "sum(input_tokens)",
-        "output_tokens": "sum(output_tokens)",
-        "cache_read_tokens": "sum(cache_read_tokens)",
-        "cache_write_tokens": "sum(cache_write_tokens)",
-        "cost_microusd": "sum(cost_microusd)",
-        "baseline_microusd": "sum(baseline_microusd)",
-        "saved_microusd": "sum(baseline_microusd - cost_microusd)",
-        "unpriced": "sum(cost_microusd IS NULL)",
-        "unmeasured": "sum(input_tokens IS NULL OR output_tokens IS NULL)",
-    }
+_SELECT_SEQ: Final = "SELECT seq FROM requests WHERE id = ?"
+_SELECT_KINDS: Final = "SELECT kind FROM signals WHERE request_seq = ?"
+_SELECT_SIGNALS: Final = (
+    "SELECT kind, signals.at, source, note FROM signals JOIN requests ON seq = request_seq"
+    " WHERE id = ? ORDER BY signals.at, kind, source"
 )
-_TOTALS: Final = f"SELECT tier, {', '.join(f'{sql} AS {name}' for name, sql in _SUMS.items())} FROM requests"  # noqa: S608 - constants
+_TOTALS: Final = tuple(one.name for one in fields(Totals) if one.name != "by_tier")
 
 
 class SQLiteStore:
@@ -101,7 +88,12 @@ class SQLiteStore:
             sqlite3.Error: the file is full, locked or damaged; nothing of the batch was kept.
         """
         prepared = [
-            (rows.request_row(r), rows.detail_row(r), [rows.attempt_row(attempt) for attempt in r.attempts])
+            (
+                r,
+                rows.request_row(r),
+                rows.detail_row(r),
+                [rows.attempt_row(attempt) for attempt in r.attempts],
+            )
             for r in records
         ]
         with self._lock:
@@ -113,12 +105,12 @@ class SQLiteStore:
         Raises:
             sqlite3.Error: the file is gone or damaged.
         """
-        where, values = _where(query)
+        where, values = statements.where_of(query)
         limit = -1 if query.limit is None else query.limit
         with closing(self._connect()) as connection:
             connection.row_factory = sqlite3.Row
             connection.execute("BEGIN")  # requests and attempts of one moment
-            select = f"{_SELECT} {where} ORDER BY at DESC, seq DESC LIMIT ?"
+            select = f"{statements.SELECT_RECORDS} {where} ORDER BY at DESC, seq DESC LIMIT ?"
             found = connection.execute(select, (*values, limit))
             while page := found.fetchmany(_PAGE):
                 attempts = _attempts_of(connection, [row["seq"] for row in page])
@@ -131,13 +123,76 @@ class SQLiteStore:
         Raises:
             sqlite3.Error: the file is gone or damaged.
         """
-        where, values = _where(query)
+        by_tier = self.cells(query, (Dimension.TIER,))
+        total = Sums.total(cell.sums for cell in by_tier)
+        tiers = {str(cell.key[0]): cell.sums.requests for cell in by_tier if cell.key[0] is not None}
+        sums: dict[str, int] = {name: getattr(total, name) for name in _TOTALS}
+        return Totals(**sums, by_tier=MappingProxyType(tiers))
+
+    def cells(
+        self,
+        query: Query,
+        by: Sequence[Dimension] = (),
+        /,
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+        latency: bool = False,
+    ) -> tuple[Cell, ...]:
+        """The sums of the matching records by *by*; `Query.limit` is ignored, *limit* is that of the cells.
+
+        Raises:
+            sqlite3.Error: the file is gone or damaged.
+        """
+        where, values = statements.where_of(query)
+        select = statements.select_cells(by, where, order, latency=latency)
         with closing(self._connect()) as connection:
             connection.row_factory = sqlite3.Row
-            by_tier = connection.execute(f"{_TOTALS} {where} GROUP BY tier", values).fetchall()
-        sums = {name: sum(int(row[name] or 0) for row in by_tier) for name in _SUMS}
-        tiers = MappingProxyType({row["tier"]: row["requests"] for row in by_tier if row["tier"] is not None})
-        return Totals(**sums, by_tier=tiers)
+            connection.create_aggregate("sketch", 1, _Sketching)  # type: ignore[arg-type]  # reason: see there
+            found = connection.execute(select, (*values, -1 if limit is None else limit)).fetchall()
+        return tuple(_cell_of(row, by) for row in found)
+
+    def signal(self, signals: Sequence[Signal], /) -> frozenset[str]:
+        """Keep *signals*, the later in place of an earlier of its kind and source; gives the unknown ids.
+
+        Raises:
+            RuntimeError: the store was closed, or was opened to read only.
+            sqlite3.Error: the file is full, locked or damaged; nothing was kept.
+        """
+        unknown: set[str] = set()
+
+        def hear(connection: sqlite3.Connection) -> int:
+            unknown.update(signal.request for signal in signals if not _hear(connection, signal))
+            return len(signals)
+
+        with self._lock:
+            self._transact(hear)
+        return frozenset(unknown)
+
+    def signals(self, id: str, /) -> tuple[Signal, ...]:
+        """What was said about the request, in the order of time, kind and source.
+
+        Raises:
+            sqlite3.Error: the file is gone or damaged.
+        """
+        with closing(self._connect()) as connection:
+            found = connection.execute(_SELECT_SIGNALS, (id,)).fetchall()
+        return tuple(Signal(id, SignalKind(kind), at, source, note) for kind, at, source, note in found)
+
+    def attempts(self, *, since: float | None = None, until: float | None = None) -> tuple[AttemptCell, ...]:
+        """The attempts of the requests that arrived from *since* to before *until*, by target.
+
+        Raises:
+            sqlite3.Error: the file is gone or damaged.
+        """
+        with closing(self._connect()) as connection:
+            connection.execute("BEGIN")
+            found = connection.execute(statements.SELECT_ATTEMPTS, (since, until)).fetchall()
+            cells = [
+                AttemptCell(provider, model, **dict(zip(ATTEMPT_SUMS, sums, strict=True)))
+                for provider, model, *sums in found
+            ]
+            return tuple(_with_last_error(connection, cell, since, until) for cell in cells)
 
     def prune(self, before: float, /) -> int:
         """Forget the records that arrived before this Unix time; says how many.
@@ -211,20 +266,84 @@ class SQLiteStore:
         self._writer = None
 
 
-_Prepared = tuple[rows.Row, rows.Row, list[rows.Row]]
+_Prepared = tuple[Record, rows.Row, rows.Row, list[rows.Row]]
 
 
 def _insert_all(connection: sqlite3.Connection, prepared: Sequence[_Prepared]) -> int:
     inserted = 0
-    for request, detail, attempts in prepared:
-        cursor = connection.execute(_INSERT_REQUEST, request)
+    for record, request, detail, attempts in prepared:
+        said = _reaction(connection, record)
+        cursor = connection.execute(statements.INSERT_REQUEST, request)
         if cursor.rowcount == 0:
             continue
         seq = cursor.lastrowid
-        connection.execute(_INSERT_DETAIL, (seq, *detail))
-        connection.executemany(_INSERT_ATTEMPT, [(seq, number, *row) for number, row in enumerate(attempts)])
+        connection.execute(statements.INSERT_DETAIL, (seq, *detail))
+        numbered = [(seq, number, *row) for number, row in enumerate(attempts)]
+        connection.executemany(statements.INSERT_ATTEMPT, numbered)
+        if said is not None:
+            _hear(connection, said)
         inserted += 1
     return inserted
+
+
+def _reaction(connection: sqlite3.Connection, record: Record) -> Signal | None:
+    """What *record*, not written yet, says about the turns of its session."""
+    if record.session is None:
+        return None
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    span = (rows.text_cell(record.session), record.at - LOOK_BACK, record.at, MOST_TURNS)
+    turns = [rows.turn_of(row) for row in cursor.execute(statements.SELECT_TURNS, span)]
+    return reaction(record, turns)
+
+
+def _hear(connection: sqlite3.Connection, signal: Signal) -> bool:
+    """Keep *signal*, and in the row what was heard in all; False where its request is unknown."""
+    row = connection.execute(_SELECT_SEQ, (rows.text_cell(signal.request),)).fetchone()
+    if row is None:
+        return False
+    (seq,) = row
+    cells = (seq, signal.kind.value, rows.text_cell(signal.source), signal.at, rows.text_cell(signal.note))
+    connection.execute(statements.INSERT_SIGNAL, cells)
+    kinds = [SignalKind(kind) for (kind,) in connection.execute(_SELECT_KINDS, (seq,))]
+    connection.execute(statements.UPDATE_HEARD, (heard(kinds), seq))
+    return True
+
+
+def _with_last_error(
+    connection: sqlite3.Connection, cell: AttemptCell, since: float | None, until: float | None
+) -> AttemptCell:
+    if not cell.failed:
+        return cell
+    span = (cell.provider, cell.model, since, until)
+    error, at = connection.execute(statements.SELECT_LAST_ERROR, span).fetchone()
+    return evolve(cell, last_error=error, last_error_at=at)
+
+
+class _Sketching:
+    """The SQL aggregate ``sketch(seconds)``; NULL is left out."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, int] = {}
+
+    def step(self, seconds: float | None) -> None:
+        if seconds is not None:
+            bucket = bucket_of(seconds)
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
+
+    def finalize(self) -> str:
+        return Sketch(self._buckets).text
+
+
+def _cell_of(row: sqlite3.Row, by: Sequence[Dimension]) -> Cell:
+    keeps_sketches = "duration" in row.keys()  # noqa: SIM118 - a Row is no mapping
+    return Cell(
+        tuple(by),
+        tuple(row[key] for key in statements.keys_of(by)),
+        Sums(*(row[name] for name in SUM_NAMES)),
+        Sketch.parse(row["first_event"]) if keeps_sketches else None,
+        Sketch.parse(row["duration"]) if keeps_sketches else None,
+    )
 
 
 def _attempts_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, list[sqlite3.Row]]:
@@ -234,23 +353,6 @@ def _attempts_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[in
     for row in connection.execute(select, seqs):
         found.setdefault(row["request_seq"], []).append(row)
     return found
-
-
-def _where(query: Query) -> tuple[str, list[rows.Cell]]:
-    """The query's conditions and their values; no value is ever part of the text."""
-    wanted: tuple[tuple[str, rows.Cell], ...] = (
-        ("id = ?", query.id),
-        ("at >= ?", query.since),
-        ("at < ?", query.until),
-        ("tier = ?", None if query.tier is None else query.tier.name),
-        ("provider = ?", query.provider),
-        ("session = ?", query.session),
-    )
-    conditions = [condition for condition, value in wanted if value is not None]
-    if query.errors_only:
-        conditions.append("ending = 'failed'")  # literally, so that the partial index serves it
-    text = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return text, [value for _, value in wanted if value is not None]
 
 
 def _make_private(path: Path) -> None:

@@ -3,13 +3,19 @@
 from hypothesis import strategies as st
 
 from lynkr.model import Loss, Usage, WireFormat
-from lynkr.resilience.outcome import Outcome
+from lynkr.resilience.outcome import AttemptKind, Outcome
+from lynkr.routing.context import RequestClass
 from lynkr.routing.decision import Step, Target, Tier
-from lynkr.telemetry import AttemptRecord, Cost, Ending, Query, Record
+from lynkr.telemetry import AttemptRecord, Cost, Ending, Query, Record, Signal, SignalKind
+from lynkr.telemetry.sums import Dimension, Order
 
-TIMES = (0.0, 1.0, 1.5, 86_400.0, 1_795_000_000.25)
+# Within an hour, at the ends of hours and of days, and today.
+TIMES = (0.0, 1.0, 1.5, 3_599.5, 3_600.0, 86_399.75, 86_400.0, 90_000.0, 1_795_000_000.25)
 PROVIDERS = ("anthropic", "openai", "it's; DROP TABLE requests; --")
 SESSIONS = ("s1", "s2", "")
+MODELS = ("m1", "m2:8b")
+REASONS = ("score", "risky_ask", "")
+TENANTS = ("acme", "o'hara")
 
 _words = st.text(max_size=8)
 _counts = st.none() | st.integers(0, 5) | st.sampled_from((10**6, 10**12))
@@ -19,7 +25,7 @@ _json = st.recursive(
     max_leaves=4,
 )
 _usages = st.builds(Usage, _counts, _counts, _counts, _counts, _counts, _counts)
-_targets = st.builds(Target, st.sampled_from(PROVIDERS), st.sampled_from(("m1", "m2:8b")))
+_targets = st.builds(Target, st.sampled_from(PROVIDERS), st.sampled_from(MODELS))
 _money = st.none() | st.integers(0, 10**9)
 _steps = st.builds(
     Step,
@@ -40,6 +46,24 @@ _attempts = st.builds(
     detail=st.none() | _words,
     usage=_usages,
     cost_microusd=_money,
+    kind=st.none() | st.sampled_from(AttemptKind),
+    cancelled=st.none() | st.booleans(),
+    partial=st.none() | st.booleans(),
+)
+_costs = st.builds(
+    Cost,
+    _money,
+    _money,
+    st.none() | _words,
+    st.none() | _words,
+    _money,
+    _money,
+    _money,
+    _money,
+    _money,
+    _money,
+    _money,
+    _money,
 )
 
 
@@ -57,20 +81,50 @@ def records(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Record]:
         tier=st.none() | st.sampled_from(Tier),
         served_tier=st.none() | st.sampled_from(Tier),
         score=st.none() | st.floats(0, 1),
-        reason=st.none() | _words,
+        reason=st.none() | st.sampled_from(REASONS),
         trace=st.lists(_steps, max_size=2).map(tuple),
         session=st.none() | st.sampled_from(SESSIONS),
         target=st.none() | _targets,
         attempts=st.lists(_attempts, max_size=3).map(tuple),
         usage=_usages,
-        cost=st.builds(Cost, _money, _money, st.none() | _words, st.none() | _words),
+        cost=_costs,
         seconds=st.floats(0, 600),
         seconds_to_first_event=st.none() | st.floats(0, 600),
         error=st.none() | _words,
         losses=st.lists(st.builds(Loss, _words, _words), max_size=2).map(tuple),
         prompt=st.none() | _words,
         answer=st.none() | _words,
+        partial=st.none() | st.booleans(),
+        tenant=st.none() | st.sampled_from(TENANTS),
+        agent=st.none() | _words,
+        request_class=st.none() | st.sampled_from(RequestClass),
+        traffic=st.none() | st.sampled_from(("main", "title")),
+        features=st.none() | st.dictionaries(_words, _json, max_size=2),
+        decision=st.none() | st.dictionaries(_words, _json, max_size=2),
+        propensity=st.none() | st.floats(0, 1),
+        seed=st.none() | st.integers(0, 2**63 - 1),
+        tools_offered=_counts,
+        tool_calls=_counts,
+        failed_results=st.none() | st.integers(0, 4),
+        opens_turn=st.none() | st.booleans(),
+        ask_digest=st.none() | st.sampled_from(("d1", "d2")),
     )
+
+
+def signals(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Signal]:
+    """Signals about records with *ids*."""
+    return st.builds(
+        Signal,
+        ids,
+        st.sampled_from(SignalKind),
+        st.sampled_from(TIMES),
+        st.sampled_from(("feedback", "session", "tests")),
+        st.none() | _words,
+    )
+
+
+dimensions = st.lists(st.sampled_from(Dimension), max_size=3, unique=True).map(tuple)
+orders = st.none() | st.sampled_from(Order)
 
 
 def queries(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Query]:
@@ -85,6 +139,10 @@ def queries(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Query]:
         session=st.none() | st.sampled_from((*SESSIONS, "nobody")),
         id=st.none() | ids,
         errors_only=st.booleans(),
+        model=st.none() | st.sampled_from((*MODELS, "nobody")),
+        tenant=st.none() | st.sampled_from((*TENANTS, "nobody")),
+        reason=st.none() | st.sampled_from((*REASONS, "nothing")),
+        before=st.none() | ids,
         limit=st.none() | st.integers(0, 5),
     )
 

@@ -24,7 +24,8 @@ from lynkr.resilience.outcome import Outcome
 from lynkr.routing.decision import Step, Target, Tier
 from lynkr.telemetry import AttemptRecord, Cost, Ending, Query, SQLiteStore
 from lynkr.telemetry.migrations import MIGRATIONS, Execute, names_of
-from lynkr.telemetry.sqlite import _migrate, _where
+from lynkr.telemetry.sqlite import _migrate
+from lynkr.telemetry.statements import where_of
 from tests.telemetry.made import record
 
 ROOT = Path(__file__).parents[2]
@@ -255,7 +256,7 @@ def test_many_may_open_a_new_file_at_once(path: Path) -> None:
 def test_each_filter_reads_along_an_index_in_the_order_wanted(
     store: SQLiteStore, query: Query, index: str
 ) -> None:
-    where, values = _where(query)
+    where, values = where_of(query)
     connection = store._writing()
     plan = connection.execute(
         f"EXPLAIN QUERY PLAN SELECT * FROM requests {where} ORDER BY at DESC, seq DESC LIMIT 10", values

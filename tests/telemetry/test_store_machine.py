@@ -8,10 +8,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lynkr.telemetry import MemoryStore, Query, Record, SQLiteStore
-from tests.telemetry.made import TIMES, queries, records
+from lynkr.telemetry import MemoryStore, Query, Record, Signal, SQLiteStore
+from lynkr.telemetry.sums import Dimension, Order
+from tests.telemetry.made import TIMES, dimensions, orders, queries, records, signals
 
 IDS = st.sampled_from([f"id{i}" for i in range(8)] + ["", "é\x00☃"])
+
+
+MOMENTS = st.none() | st.sampled_from([time + step for time in TIMES for step in (-0.25, 0.0, 0.5)])
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -34,6 +38,32 @@ class StoreMachine(RuleBasedStateMachine):
     def totals(self, query: Query) -> None:
         assert self.sqlite.totals(query) == self.memory.totals(query)
 
+    @rule(
+        query=queries(IDS),
+        by=dimensions,
+        order=orders,
+        limit=st.none() | st.integers(0, 3),
+        latency=st.booleans(),
+    )
+    def cells(
+        self, query: Query, by: tuple[Dimension, ...], order: Order | None, limit: int | None, latency: bool
+    ) -> None:
+        found = self.sqlite.cells(query, by, order=order, limit=limit, latency=latency)
+        assert found == self.memory.cells(query, by, order=order, limit=limit, latency=latency)
+
+    @rule(said=st.lists(signals(IDS), max_size=3))
+    def signal(self, said: list[Signal]) -> None:
+        assert self.sqlite.signal(said) == self.memory.signal(said)
+
+    @rule(since=MOMENTS, until=MOMENTS)
+    def attempts(self, since: float | None, until: float | None) -> None:
+        found = self.sqlite.attempts(since=since, until=until)
+        assert found == self.memory.attempts(since=since, until=until)
+
+    @rule(id=IDS)
+    def signals(self, id: str) -> None:
+        assert self.sqlite.signals(id) == self.memory.signals(id)
+
     @rule(before=st.sampled_from([time + step for time in TIMES for step in (0.0, 0.5)]))
     def prune(self, before: float) -> None:
         assert self.sqlite.prune(before) == self.memory.prune(before)
@@ -48,6 +78,8 @@ class StoreMachine(RuleBasedStateMachine):
         every = Query(limit=None)
         assert list(self.sqlite.read(every)) == list(self.memory.read(every))
         assert self.sqlite.totals(every) == self.memory.totals(every)
+        by = (Dimension.TIER, Dimension.MODEL)
+        assert self.sqlite.cells(every, by, latency=True) == self.memory.cells(every, by, latency=True)
 
     def teardown(self) -> None:
         self.sqlite.close()

@@ -1,0 +1,103 @@
+"""What a session's course says about how well its requests were served.
+
+Theory.  Nobody tells a gateway whether an answer was good, but what happens
+next in the session does, a little:
+
+- the user asks the very same again: the first answer did not do (`RETRIED`);
+  if the second goes to a higher tier, routing itself thought so (`ESCALATED`),
+  and so it does where the tier rises in the middle of a tool loop;
+- the tool calls of an answer fail, and at least one before them failed as well
+  (one failure is ordinary work: a failing test, a file that is not there)
+  (`TOOL_FAILED`);
+- none of these: the session just went on (`FOLLOWED`).
+
+That a lower tier would have done as well cannot be seen so.  It takes somebody
+who looked: explicit feedback, or a verifier.  So over-provisioning is measured
+on those requests alone, and is "not measured" where there are none.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Self
+
+from attrs import frozen
+
+from lynkr.routing.decision import Tier
+from lynkr.telemetry.record import Ending, Record, Signal, SignalKind
+
+LOOK_BACK: Final = 3_600.0
+"""Seconds after which a request is no more a reaction to another."""
+
+MOST_TURNS: Final = 50
+"""How many earlier requests of a session are looked at."""
+
+BITS: Final[Mapping[SignalKind, int]] = MappingProxyType(
+    {kind: 1 << bit for bit, kind in enumerate(SignalKind)}
+)
+"""Which bit of a row's *heard* stands for which kind.  Ledgers exist: new kinds come last in the enum."""
+
+_FAILURES: Final = 2
+
+
+def heard(kinds: Iterable[SignalKind]) -> int:
+    """The bits of *kinds*."""
+    bits = 0
+    for kind in kinds:
+        bits |= BITS[kind]
+    return bits
+
+
+@frozen
+class Turn:
+    """Of a record, what a later one of its session is compared with."""
+
+    id: str
+    tier: Tier | None = None
+    opens_turn: bool | None = None
+    ask_digest: str | None = None
+    failed_results: int | None = None
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        return cls(record.id, record.tier, record.opens_turn, record.ask_digest, record.failed_results)
+
+
+def is_turn(record: Record) -> bool:
+    """Whether the record is one of the session's own: answered, and no upkeep of the harness."""
+    return record.ending is Ending.OK and record.target is not None and reacts(record)
+
+
+def reacts(record: Record) -> bool:
+    """Whether the record may say something about those before it, however it ended itself."""
+    is_side = record.request_class is not None and record.request_class.is_side
+    return record.session is not None and not is_side and record.traffic in (None, "main")
+
+
+def reaction(later: Record, earlier: Sequence[Turn]) -> Signal | None:
+    """What *later* says about one of the *earlier* turns of its session, the newest of which is the first."""
+    if not earlier or not reacts(later):
+        return None
+    previous = earlier[0]
+    if later.opens_turn:
+        same = next((turn for turn in earlier if turn.opens_turn and _same_ask(turn, later)), None)
+        if same is not None:
+            return _say(same, SignalKind.ESCALATED if _rose(same, later) else SignalKind.RETRIED, later)
+        return _say(previous, SignalKind.FOLLOWED, later)
+    if _same_ask(previous, later) and _rose(previous, later):
+        return _say(previous, SignalKind.ESCALATED, later)
+    failures = later.failed_results or 0
+    if failures >= _FAILURES and failures > (previous.failed_results or 0):
+        return _say(previous, SignalKind.TOOL_FAILED, later)
+    return _say(previous, SignalKind.FOLLOWED, later)
+
+
+def _same_ask(turn: Turn, later: Record) -> bool:
+    return turn.ask_digest is not None and turn.ask_digest == later.ask_digest
+
+
+def _rose(turn: Turn, later: Record) -> bool:
+    return turn.tier is not None and later.tier is not None and later.tier > turn.tier
+
+
+def _say(turn: Turn, kind: SignalKind, later: Record) -> Signal:
+    return Signal(turn.id, kind, later.at)

@@ -1,0 +1,198 @@
+"""The SQL of the ledger, as text.  No value is ever part of it."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from lynkr.telemetry import rows
+from lynkr.telemetry.record import JUDGEMENTS, UNDER, Query, SignalKind
+from lynkr.telemetry.signals import BITS, heard
+from lynkr.telemetry.store import ATTEMPT_SUMS
+from lynkr.telemetry.sums import DAY, HOUR, NO_SKETCHES, SUM_NAMES, Dimension, Order
+
+
+def insert(table: str, columns: Sequence[str], ending: str = "") -> str:
+    """An INSERT with a mark for each column."""
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}"  # noqa: S608 - names of ours
+
+
+INSERT_REQUEST: Final = insert("requests", rows.REQUEST_COLUMNS, "ON CONFLICT (id) DO NOTHING")
+INSERT_DETAIL: Final = insert("details", ("request_seq", *rows.DETAIL_COLUMNS))
+INSERT_ATTEMPT: Final = insert("attempts", ("request_seq", "number", *rows.ATTEMPT_COLUMNS))
+INSERT_SIGNAL: Final = insert(
+    "signals",
+    ("request_seq", "kind", "source", "at", "note"),
+    "ON CONFLICT (request_seq, kind, source) DO UPDATE SET at = excluded.at, note = excluded.note",
+)
+SELECT_RECORDS: Final = "SELECT * FROM requests JOIN details ON request_seq = seq"
+# `lynkr.telemetry.signals.is_turn`, in SQL.
+SELECT_TURNS: Final = f"""
+    SELECT {", ".join(rows.TURN_COLUMNS)} FROM requests
+    WHERE session = ? AND at >= ? AND at <= ? AND ending = 'ok' AND provider IS NOT NULL
+    AND (traffic IS NULL OR traffic = 'main')
+    AND (request_class IS NULL OR request_class NOT IN ('compaction', 'auxiliary'))
+    ORDER BY at DESC, seq DESC LIMIT ?
+"""  # noqa: S608 - names of ours
+UPDATE_HEARD: Final = "UPDATE requests SET heard = ? WHERE seq = ?"
+
+_COMPARED: Final = "cost_microusd IS NOT NULL AND baseline_microusd IS NOT NULL"
+_ITEMISED: Final = f"{_COMPARED} AND uncached_microusd IS NOT NULL AND baseline_uncached_microusd IS NOT NULL"
+_TOO_STRONG: Final = BITS[SignalKind.TOO_STRONG]
+_ROUTED: Final = "tier IS NOT NULL AND ending = 'ok'"
+_SAVED: Final = "baseline_microusd - cost_microusd - coalesce(overhead_microusd, 0)"
+_BASELINE_TO: Final = "baseline_microusd + coalesce({}, baseline_microusd)"
+_HERE: Final = (
+    "uncached_microusd - cost_microusd - coalesce(response_cache_microusd, 0)"
+    " - coalesce(compression_microusd, 0)"
+)
+
+
+def _where_so(value: str, condition: str) -> str:
+    return f"sum({value}) FILTER (WHERE {condition})"
+
+
+SUMS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "requests": "count(*)",
+        "failed": "sum(ending = 'failed')",
+        "cancelled": "sum(ending = 'cancelled')",
+        "fallbacks": "sum(fallbacks)",
+        "retries": "sum(retries)",
+        "hedges": "sum(hedges)",
+        "partial": "sum(partial)",
+        "input_tokens": "sum(input_tokens)",
+        "output_tokens": "sum(output_tokens)",
+        "cache_read_tokens": "sum(cache_read_tokens)",
+        "cache_write_tokens": "sum(cache_write_tokens)",
+        "reasoning_tokens": "sum(reasoning_tokens)",
+        "partial_output_tokens": "sum(partial * output_tokens)",
+        "cache_known": "count(cache_read_tokens)",
+        "cache_known_input": _where_so("input_tokens", "cache_read_tokens IS NOT NULL"),
+        "unmeasured": "sum(input_tokens IS NULL OR output_tokens IS NULL)",
+        "cost_microusd": "sum(cost_microusd)",
+        "overhead_microusd": "sum(overhead_microusd)",
+        "least_microusd": _where_so("least_microusd", "cost_microusd IS NULL"),
+        "unpriced": "sum(cost_microusd IS NULL)",
+        "baseline_microusd": "sum(baseline_microusd)",
+        "compared": f"sum({_COMPARED})",
+        "saved_microusd": f"sum({_SAVED})",
+        "saved_low_microusd": f"sum({_SAVED} - {_BASELINE_TO.format('baseline_low_microusd')})",
+        "saved_high_microusd": f"sum({_SAVED} - {_BASELINE_TO.format('baseline_high_microusd')})",
+        "compared_cost_microusd": _where_so("cost_microusd", _COMPARED),
+        "compared_baseline_microusd": _where_so("baseline_microusd", _COMPARED),
+        "compared_overhead_microusd": _where_so("overhead_microusd", _COMPARED),
+        "itemised": f"sum({_ITEMISED})",
+        "routing_microusd": _where_so("baseline_uncached_microusd - uncached_microusd", _ITEMISED),
+        "prompt_cache_microusd": _where_so(
+            f"{_HERE} - baseline_uncached_microusd + baseline_microusd", _ITEMISED
+        ),
+        "prompt_cache_here_microusd": _where_so(_HERE, _ITEMISED),
+        "response_cached": "count(response_cache_microusd)",
+        "response_cache_microusd": _where_so("response_cache_microusd", _COMPARED),
+        "compressed": "count(compression_microusd)",
+        "compression_microusd": _where_so("compression_microusd", _COMPARED),
+        "tools_offered": "sum(tools_offered)",
+        "tool_calls": "sum(tool_calls)",
+        "duration_us": "sum(CAST(seconds * 1e6 AS INTEGER))",
+        "timed_first": "count(seconds_to_first_event)",
+        "first_event_us": "sum(CAST(seconds_to_first_event * 1e6 AS INTEGER))",
+        "routed": f"sum({_ROUTED})",
+        "judged": f"sum({_ROUTED} AND heard <> 0)",
+        "under": f"sum({_ROUTED} AND heard & {heard(UNDER)} <> 0)",
+        "looked_at": f"sum({_ROUTED} AND heard & {heard(JUDGEMENTS)} <> 0)",
+        "over": f"sum({_ROUTED} AND heard & {_TOO_STRONG} <> 0 AND heard & {heard(UNDER)} = 0)",
+        **{kind.value: f"sum({_ROUTED} AND heard & {bit} <> 0)" for kind, bit in BITS.items()},
+        "longest_input": "max(input_tokens)",
+        "first_at_us": "min(nullif(CAST(at * 1e6 AS INTEGER), 0))",
+        "last_at_us": "max(CAST(at * 1e6 AS INTEGER))",
+    }
+)
+"""`lynkr.telemetry.sums.sums_of`, summed up, in SQL over the table of requests."""
+
+SUM_LIST: Final = ", ".join(f"coalesce({SUMS[name]}, 0) AS {name}" for name in SUM_NAMES)
+SKETCH_LIST: Final = "sketch(seconds_to_first_event) AS first_event, sketch(seconds) AS duration"
+
+_ATTEMPT_SUMS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "attempts": "count(*)",
+        "succeeded": "sum(outcome = 'success')",
+        "failed": "sum(outcome = 'failure')",
+        "cancelled": "sum(coalesce(cancelled, 0))",
+        "retries": "sum(kind IS 'retry')",
+        "fallbacks": "sum(kind IS 'fallback')",
+        "hedges": "sum(kind IS 'hedge')",
+        "cost_microusd": "sum(coalesce(attempts.cost_microusd, 0))",
+        "unpriced": "sum(attempts.cost_microusd IS NULL)",
+        "duration_us": "sum(CAST(attempts.seconds * 1e6 AS INTEGER))",
+    }
+)
+_ATTEMPT_LIST: Final = ", ".join(f"{_ATTEMPT_SUMS[name]} AS {name}" for name in ATTEMPT_SUMS)
+_BETWEEN: Final = "at >= coalesce(?, at) AND at < coalesce(?, at + 1)"
+SELECT_ATTEMPTS: Final = f"""
+    SELECT attempts.provider, attempts.model, {_ATTEMPT_LIST}
+    FROM attempts JOIN requests ON seq = request_seq
+    WHERE {_BETWEEN} GROUP BY 1, 2 ORDER BY 1, 2
+"""  # noqa: S608 - names of ours
+SELECT_LAST_ERROR: Final = f"""
+    SELECT attempts.error, attempts.started FROM attempts JOIN requests ON seq = request_seq
+    WHERE attempts.provider = ? AND attempts.model = ? AND outcome = 'failure' AND {_BETWEEN}
+    ORDER BY attempts.started DESC, coalesce(attempts.error, '') DESC LIMIT 1
+"""  # noqa: S608 - names of ours
+
+DIMENSIONS: Final[Mapping[Dimension, str]] = MappingProxyType(
+    {
+        dimension: {
+            Dimension.HOUR: f"CAST(at / {HOUR} AS INTEGER) * {HOUR}",
+            Dimension.DAY: f"CAST(at / {DAY} AS INTEGER) * {DAY}",
+        }.get(dimension, dimension.value)
+        for dimension in Dimension
+    }
+)
+_ORDERS: Final[Mapping[Order | None, str]] = MappingProxyType(
+    {
+        None: "",
+        Order.COST: "cost_microusd DESC, ",
+        Order.RECENT: "last_at_us DESC, ",
+        Order.REQUESTS: "requests DESC, ",
+    }
+)
+
+
+def keys_of(by: Sequence[Dimension]) -> tuple[str, ...]:
+    """The names under which the dimensions stand in a row."""
+    return tuple(f"by_{dimension.value}" for dimension in by)
+
+
+def select_cells(by: Sequence[Dimension], where: str, order: Order | None, *, latency: bool) -> str:
+    """The sums by *by* of the requests that *where* lets through; the last mark is the limit."""
+    keys = keys_of(by)
+    groups = [f"{DIMENSIONS[dimension]} AS {key}" for dimension, key in zip(by, keys, strict=True)]
+    columns = [*groups, SUM_LIST, *([SKETCH_LIST] if latency and NO_SKETCHES.isdisjoint(by) else [])]
+    grouping = f"GROUP BY {', '.join(keys)}" if by else "HAVING count(*) > 0"
+    # The order is of the sums, whose names hide the columns they are made of.
+    return (
+        f"SELECT * FROM (SELECT {', '.join(columns)} FROM requests {where} {grouping})"  # noqa: S608 - names of ours
+        f" ORDER BY {_ORDERS[order]}{', '.join(keys) or 'requests'} LIMIT ?"
+    )
+
+
+def where_of(query: Query) -> tuple[str, list[rows.Cell]]:
+    """The query's conditions and their values; no value is ever part of the text."""
+    wanted: tuple[tuple[str, rows.Cell], ...] = (
+        ("id = ?", query.id),
+        ("at >= ?", query.since),
+        ("at < ?", query.until),
+        ("tier = ?", None if query.tier is None else query.tier.name),
+        ("provider = ?", query.provider),
+        ("model = ?", query.model),
+        ("session = ?", query.session),
+        ("tenant = ?", query.tenant),
+        ("reason = ?", query.reason),
+        ("(at, seq) < (SELECT at, seq FROM requests WHERE id = ?)", query.before),
+    )
+    conditions = [condition for condition, value in wanted if value is not None]
+    if query.errors_only:
+        conditions.append("ending = 'failed'")  # literally, so that the partial index serves it
+    text = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return text, [value for _, value in wanted if value is not None]

@@ -124,16 +124,16 @@ port = 0
 
 
 @contextmanager
-def _ready(
+def ready(
     name: str, command: list[str], *, cpu: int, warm: tuple[str, bytes], url: str | None = None,
-    headers: dict[str, str] | None = None, env: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None, env: dict[str, str] | None = None, patience: float = 60.0,
 ) -> Generator[Running, None, None]:  # fmt: skip
     """Start *command* and wait for its first 200 to the *warm* (path, body)."""
     path, body = warm
     began = time.monotonic()
     with process(command, cpu=cpu, env=env) as started:
         where = url or url_in(started)
-        first_answer(where + path, body, headers or {})
+        first_answer(where + path, body, headers or {}, patience=patience)
         took = time.monotonic() - began
         yield Running(name, where, started.pid, headers or {}, took, rss_mb(started.pid))
 
@@ -141,7 +141,7 @@ def _ready(
 @contextmanager
 def bare_relay(up: str, warm: tuple[str, bytes], *, cpu: int) -> Generator[Running, None, None]:
     command = [sys.executable, str(_HERE / "bare_relay.py"), "--upstream", up]
-    with _ready("bare relay", command, cpu=cpu, warm=warm) as running:
+    with ready("bare relay", command, cpu=cpu, warm=warm) as running:
         yield running
 
 
@@ -154,5 +154,5 @@ def lynkr(
     config.write_text(LYNKR.format(served=served, upstream=up, ledger=folder / f"ledger-{served}.db"))
     command = [sys.executable, "-m", "lynkr.cli", "serve", "--config", str(config)]
     command += ["--workers", str(workers)] if workers > 1 else []
-    with _ready("lynkr", command, cpu=cpu, warm=warm) as running:
+    with ready("lynkr", command, cpu=cpu, warm=warm) as running:
         yield running

@@ -10,10 +10,10 @@ from load import Load
 from upstream import EVENTS
 
 _METHOD = """\
-Each gateway runs on one core, the scripted upstream and wrk on the other; they take turns, and of each the round
-with the least processor time counts. lynkr has everything on: routing, breakers, the ledger on SQLite. The bare
-relay is uvicorn (uvloop, httptools) and aiohttp, as lynkr is, and does nothing at all: it does not even parse the
-body. Compare the columns of a row, not two reports."""
+Each gateway runs on one core, the scripted upstream and wrk on the other; they take turns, and of each
+the round with the least processor time counts. lynkr has everything on: routing, breakers, the ledger on
+SQLite. The bare relay is uvicorn (uvloop, httptools) and aiohttp, as lynkr is, and does nothing at all: it
+does not even parse the body. Compare the columns of a row, not two reports."""
 Cell = Callable[[Measured, Case], str]
 
 
@@ -28,7 +28,7 @@ def report(measured: dict[str, Measured], command: str) -> str:
     today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}"
     sections = (
-        f"# How fast the gateway is\n\nMade on {today} by `{command}`\non {machine}; nothing below was typed in.",
+        f"# How fast the gateway is\n\nMade on {today} by `{command}` on {machine}.",
         _METHOD,
         "## Processor time per request, ms",
         _cases(measured, CASES, lambda ran, case: _ms(ran.loads[case.name].cpu)),

@@ -226,6 +226,8 @@ def name_target(error: Exception, target: str) -> None:
 class PassedBytes:
     """The provider's bytes as received; a reading of the same bytes keeps the tally.
 
+    *skim* leaves out of that reading what the tally has no use for (`lynkr.wire.base.SkimmingCodec`).
+
     Once something of an answer was read, the reading may fail without harming
     the bytes: the tally says so (`Tally.tap_error`).  What it may do then is raise at
     the end: after the provider's own error event, or when the stream was cut.
@@ -236,9 +238,11 @@ class PassedBytes:
     _connection: Connection
     _reading: Reading | None
     _tally: Tally
+    _skim: Callable[[bytes], bytes] | None = None
     _held: deque[bytes] = field(factory=deque[bytes])
     _failure: LynkrError | None = None
     _ended: bool = False
+    _between: bool = False  # what was read so far ends between two events
 
     async def prime(self) -> None:
         """Hold bytes back until the first event that is not `Start`.
@@ -300,6 +304,10 @@ class PassedBytes:
         return None
 
     def _read_along(self, reading: Reading, chunk: bytes) -> None:
+        if self._skim is not None:
+            is_whole, self._between = self._between, chunk.endswith(b"\n\n")
+            if is_whole and reading.primed and not (chunk := self._skim(chunk)):
+                return
         try:
             reading.feed(chunk)
         except UpstreamError as error:

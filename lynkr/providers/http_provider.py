@@ -43,7 +43,7 @@ from lynkr.providers.base import (
 from lynkr.providers.body_rules import PLAIN_BODIES, BodyRules
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
 from lynkr.service import Call, Reply, Tally
-from lynkr.wire.base import Codec
+from lynkr.wire.base import Codec, SkimmingCodec
 from lynkr.wire.json_body import JsonBody, dump, parse_value
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -94,6 +94,10 @@ def _no_profile(_: Target) -> Profile:
     return UNKNOWN_PROFILE
 
 
+def _skim_of(provider: "HTTPProvider") -> Callable[[bytes], bytes] | None:
+    return provider.codec.skim if isinstance(provider.codec, SkimmingCodec) else None
+
+
 def _refreshing(provider: "HTTPProvider") -> RefreshingAuth | None:
     return provider.auth if isinstance(provider.auth, RefreshingAuth) else None
 
@@ -141,6 +145,9 @@ class HTTPProvider:
         init=False,
         repr=False,
         eq=False,
+    )
+    _skim: Callable[[bytes], bytes] | None = field(
+        default=Factory(_skim_of, takes_self=True), init=False, repr=False, eq=False
     )
 
     def profile(self, model: str, /) -> Profile:
@@ -336,7 +343,8 @@ class HTTPProvider:
         if self.framing is not None:
             reply = evolve(reply, content_type=self.codec.stream_media_type)
         if passes:
-            raw = PassedBytes(connection, reading, tally)
+            skim = self._skim if call.observer is None else None
+            raw = PassedBytes(connection, reading, tally, skim)
             await raw.prime()
             return evolve(reply, raw=raw, losses=outgoing.losses)
         events = DecodedEvents(connection, reading)

@@ -122,3 +122,16 @@ class AnsweringCodec(Protocol):
     def encode_answer(self, response: Response, request: Request, /) -> Encoded:
         """As `Codec.encode_response`, for the client that sent *request*."""
         ...
+
+
+@runtime_checkable
+class SkimmingCodec(Protocol):
+    """What a codec may offer besides: a quick look at a stream that goes through untouched."""
+
+    def skim(self, data: bytes, /) -> bytes:
+        """*data* without the whole events that a tally has no use for: the words of an answer.
+
+        *data* begins at the beginning of an event, of an answer whose first part has come.
+        What is left, read by `Codec.event_decoder`, gives the same usage, stop reason, tool calls and errors.
+        """
+        ...

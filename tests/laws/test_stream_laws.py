@@ -12,11 +12,14 @@ from lynkr.model import (
     PartStart,
     Start,
     StopReason,
+    Text,
     ToolCall,
     Usage,
     WireFormat,
 )
 from lynkr.model.fold import fold
+from lynkr.providers.answer import PassedBytes, Reading
+from lynkr.service import Tally
 from lynkr.testing.anthropic_grammar import validate_anthropic_stream
 from lynkr.testing.laws import (
     assert_chunking_law,
@@ -30,6 +33,7 @@ from lynkr.testing.laws import (
 )
 from lynkr.testing.strategies import chunkings, event_streams, responses
 from lynkr.wire.anthropic import AnthropicCodec
+from lynkr.wire.base import SkimmingCodec
 from lynkr.wire.bedrock import BedrockConverseCodec
 from lynkr.wire.gemini import GeminiCodec
 from lynkr.wire.ollama import OllamaChatCodec
@@ -139,3 +143,41 @@ def test_every_anthropic_stream_follows_the_grammar(events):
 def test_any_bytes_raise_a_wire_error_and_nothing_else(codec, data):
     with pytest.raises(UpstreamWireError):
         decode_stream(codec, [data])
+
+
+SKIMMING_CODECS = tuple(codec for codec in CODECS if isinstance(codec, SkimmingCodec))
+
+
+def tally_of(codec, chunks, skim):
+    """What a stream that goes through untouched leaves in the tally."""
+    tally = Tally()
+    reading = Reading("p:m", tally, codec.event_decoder(), lambda: 1.0, None)
+    passed = PassedBytes(None, reading, tally, skim)
+    for chunk in chunks:
+        passed._read_along(reading, chunk)
+    reading.close()
+    assert passed._failure is None
+    assert tally.tap_error is None
+    return tally
+
+
+@pytest.mark.parametrize("codec", SKIMMING_CODECS, ids=[codec.format.value for codec in SKIMMING_CODECS])
+@given(data=st.data())
+def test_skimming_a_stream_changes_nothing_of_its_tally(codec, data):
+    stream = encode_stream(codec, data.draw(event_streams(codec.format)))
+    whole = tally_of(codec, [stream], None)
+    assert whole.complete
+    assert tally_of(codec, data.draw(chunkings(stream)), codec.skim) == whole
+    events = [event + b"\n\n" for event in stream.split(b"\n\n")[:-1]]
+    assert tally_of(codec, events, codec.skim) == whole
+
+
+@pytest.mark.parametrize("codec", SKIMMING_CODECS, ids=[codec.format.value for codec in SKIMMING_CODECS])
+def test_the_words_of_an_answer_are_skimmed_over(codec):
+    words = [PartDelta(0, f"word {at} ") for at in range(50)]
+    events = [Start("i", "m"), PartStart(0, Text("")), *words, PartEnd(0), Finish(StopReason.END_TURN)]
+    stream = encode_stream(codec, events)
+    assert b"word 49" in stream
+    assert b"word" not in codec.skim(
+        stream[: stream.index(b"word 49") + 200].rpartition(b"\n\n")[0] + b"\n\n"
+    )

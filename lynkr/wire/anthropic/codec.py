@@ -1,6 +1,8 @@
 """The codec: the dialect's front."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from lynkr.errors import ClientWireError, UpstreamError, UpstreamWireError
 from lynkr.model import Json, Request, Response, WireFormat
@@ -11,6 +13,9 @@ from lynkr.wire.anthropic.fields import FieldError
 from lynkr.wire.anthropic.request import decode_request, encode_request
 from lynkr.wire.anthropic.response import decode_response, encode_response
 from lynkr.wire.base import Encoded, EncodedError
+
+# Whole events, as Anthropic writes them; one written otherwise is read like any other.
+_DELTAS: Final = re.compile(rb"(?:\A|(?<=\n\n))(?:event: content_block_delta\ndata: [^\r\n]*\n\n)+")
 
 
 class AnthropicCodec:
@@ -72,6 +77,10 @@ class AnthropicCodec:
         /,
     ) -> AnthropicEventEncoder:
         return AnthropicEventEncoder()
+
+    def skim(self, data: bytes, /) -> bytes:
+        """See `lynkr.wire.base.SkimmingCodec`."""
+        return _DELTAS.sub(b"", data)
 
 
 def _no_threads() -> ClientWireError:

@@ -1,6 +1,8 @@
 """The codec: one object that holds the dialect's functions and the one choice it leaves."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from attrs import frozen
 
@@ -14,6 +16,11 @@ from lynkr.wire.openai_chat.request_encoder import OutputLimit, encode_request
 from lynkr.wire.openai_chat.response import decode_response, encode_response
 from lynkr.wire.openai_chat.stream_decoder import ChatEventDecoder
 from lynkr.wire.openai_chat.stream_encoder import ChatEventEncoder
+
+_CHUNK: Final = re.compile(rb"(?:\A|(?<=\n\n))data: \{[^\r\n]*\n\n")
+_UNFINISHED: Final = re.compile(rb'"finish_reason": ?null')
+# In the words of an answer a quote is escaped, so these stand for fields and nothing else.
+_TELLING: Final = re.compile(rb'"(?:finish_reason": ?"|usage": ?\{|tool_calls"|error")')
 
 
 @frozen
@@ -61,3 +68,12 @@ class OpenAIChatCodec:
 
     def event_encoder(self, request: Request | None = None, /) -> ChatEventEncoder:
         return ChatEventEncoder(request)
+
+    def skim(self, data: bytes, /) -> bytes:
+        """See `lynkr.wire.base.SkimmingCodec`."""
+        return _CHUNK.sub(_if_telling, data)
+
+
+def _if_telling(found: re.Match[bytes]) -> bytes:
+    chunk = found[0]
+    return b"" if _UNFINISHED.search(chunk) and not _TELLING.search(chunk) else chunk

@@ -1,6 +1,8 @@
 """The codec: one object that holds the dialect's functions."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from attrs import frozen
 
@@ -14,6 +16,9 @@ from lynkr.wire.openai_responses.request_encoder import encode_request
 from lynkr.wire.openai_responses.response import decode_response, encode_response
 from lynkr.wire.openai_responses.stream_decoder import ResponsesEventDecoder
 from lynkr.wire.openai_responses.stream_encoder import ResponsesEventEncoder
+
+# Whole events, as OpenAI writes them; one written otherwise is read like any other.
+_DELTAS: Final = re.compile(rb"(?:\A|(?<=\n\n))(?:event: response\.[a-z_.]+\.delta\ndata: [^\r\n]*\n\n)+")
 
 
 @frozen
@@ -56,3 +61,7 @@ class OpenAIResponsesCodec:
 
     def event_encoder(self, request: Request | None = None, /) -> ResponsesEventEncoder:
         return ResponsesEventEncoder(request)
+
+    def skim(self, data: bytes, /) -> bytes:
+        """See `lynkr.wire.base.SkimmingCodec`."""
+        return _DELTAS.sub(b"", data)

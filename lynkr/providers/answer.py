@@ -15,6 +15,7 @@ from attrs import define, evolve, field
 from lynkr.errors import LynkrError, UpstreamError, UpstreamTimeout, UpstreamUnreachable, UpstreamWireError
 from lynkr.model import NO_USAGE, Event, Finish, PartDelta, PartStart, Response, Start, ToolCall
 from lynkr.providers.base import HTTPResponse, TransportError, TransportTimeout, Unwrapper
+from lynkr.providers.hidden import Hidden
 from lynkr.service import Tally
 from lynkr.wire.base import EventDecoder
 
@@ -24,11 +25,14 @@ _CLOSE_SECONDS: Final = 5.0
 class Connection:
     """One exchange with a provider; its failures name the target."""
 
-    def __init__(self, exchange: AbstractAsyncContextManager[HTTPResponse], target: str) -> None:
+    def __init__(
+        self, exchange: AbstractAsyncContextManager[HTTPResponse], target: str, hidden: Hidden
+    ) -> None:
         self._exchange: AbstractAsyncContextManager[HTTPResponse] | None = exchange
         self._chunks: AsyncIterator[bytes] | None = None
         self._unwrapper: Unwrapper | None = None
         self.target = target
+        self.hidden = hidden
         self.status: int = 0
         self.headers: Mapping[str, str] = {}
 
@@ -44,13 +48,13 @@ class Connection:
         try:
             response = await exchange.__aenter__()
         except TransportError as error:
-            raise _named(error, self.target) from error
+            raise self._broken(error) from error
         self._exchange = exchange
         self.status, self.headers = response.status, response.headers
         try:
             self._chunks = response.chunks()
         except TransportError as error:
-            raise _named(error, self.target) from error
+            raise self._broken(error) from error
 
     def unwrap(self, unwrapper: Unwrapper) -> None:
         """From here on give what *unwrapper* finds in the body."""
@@ -73,7 +77,7 @@ class Connection:
             self._unwrapper = None
             return unwrapper.close() or None
         except UpstreamWireError as error:
-            name_target(error, self.target)
+            name_target(error, self.target, self.hidden)
             raise
 
     async def _received(self) -> bytes | None:
@@ -84,7 +88,7 @@ class Connection:
         except StopAsyncIteration:
             return None
         except TransportError as error:
-            raise _named(error, self.target) from error
+            raise self._broken(error) from error
 
     async def read(self, limit: int) -> bytes:
         """The whole body.
@@ -114,17 +118,16 @@ class Connection:
             return b"".join(pieces)[:limit]
         return b"".join(pieces)[:limit]
 
+    def _broken(self, error: TransportError) -> UpstreamError:
+        kind = UpstreamTimeout if isinstance(error, TransportTimeout) else UpstreamUnreachable
+        return kind(f"{self.target}: {error}", target=self.target)
+
     async def aclose(self) -> None:
         """Close, or give back to the pool if the body was read; idempotent, also under cancellation."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await exchange.__aexit__(None, None, None)
-
-
-def _named(error: TransportError, target: str) -> UpstreamError:
-    kind = UpstreamTimeout if isinstance(error, TransportTimeout) else UpstreamUnreachable
-    return kind(f"{target}: {error}", target=target)
 
 
 @define
@@ -136,6 +139,7 @@ class Reading:
     """
 
     target: str
+    hidden: Hidden
     tally: Tally
     _decoder: EventDecoder
     _clock: Callable[[], float]
@@ -212,14 +216,20 @@ def note_response(tally: Tally, response: Response, now: float) -> None:
     tally.tool_calls = sum(isinstance(part, ToolCall) for part in response.parts)
 
 
-def name_target(error: Exception, target: str) -> None:
-    """Put the target into a decoder's error, which cannot know whom it read."""
+def name_target(error: Exception, target: str, hidden: Hidden) -> None:
+    """Put the target into a decoder's error, which cannot know whom it read, and take credentials out."""
+    text = str(error)
     if isinstance(error, UpstreamError):
-        if error.target:
-            return
-        error.target = target
-    if isinstance(error, UpstreamError | UpstreamWireError):
-        error.args = (f"{target}: {error}",)
+        error.body = hidden.in_bytes(error.body)
+        text = text if error.target else f"{target}: {text}"
+        error.target = error.target or target
+    elif isinstance(error, UpstreamWireError):
+        text = f"{target}: {text}"
+    else:
+        return
+    error.args = (hidden.in_text(text),)
+    # What a parser raised holds the text it could not read, and a host may have quoted the request's key.
+    error.__cause__ = error.__context__ = None
 
 
 @define
@@ -299,7 +309,7 @@ class PassedBytes:
             try:
                 reading.close()
             except LynkrError as error:
-                name_target(error, reading.target)
+                name_target(error, reading.target, reading.hidden)
                 self._failure = error
         return None
 
@@ -311,16 +321,16 @@ class PassedBytes:
         try:
             reading.feed(chunk)
         except UpstreamError as error:
-            name_target(error, reading.target)
+            name_target(error, reading.target, reading.hidden)
             self._failure = error
             self._tally.error_sent = True
         except Exception as error:  # noqa: BLE001  # the tap: counted in the tally, never harms the stream
             if isinstance(error, UpstreamWireError) and not reading.primed:
-                name_target(error, reading.target)
+                name_target(error, reading.target, reading.hidden)
                 self._failure = error
                 return
             self._reading = None
-            self._tally.tap_error = f"{type(error).__name__}: {error}"
+            self._tally.tap_error = reading.hidden.in_text(f"{type(error).__name__}: {error}")
 
 
 @define
@@ -381,7 +391,7 @@ class DecodedEvents:
                 reading.close(self._waiting)
         except LynkrError as error:
             self._ended = True
-            name_target(error, reading.target)
+            name_target(error, reading.target, reading.hidden)
             self._failure = error
 
 

@@ -41,6 +41,7 @@ from lynkr.providers.base import (
     Transport,
 )
 from lynkr.providers.body_rules import PLAIN_BODIES, BodyRules
+from lynkr.providers.hidden import Hidden
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
 from lynkr.service import Call, Reply, Tally
 from lynkr.wire.base import Codec, SkimmingCodec
@@ -160,7 +161,7 @@ class HTTPProvider:
         url = self._url(self.endpoint, call, stream=call.request.stream)
         await self._refresh_credentials()
         request = self._request(call, url, outgoing)
-        connection = Connection(self.transport.send(request), target)
+        connection = self._connect(request, outgoing, target)
         try:
             await connection.open()
             if not 200 <= connection.status < 300:
@@ -184,7 +185,7 @@ class HTTPProvider:
         url = self._url(counting.endpoint, call, stream=False)
         await self._refresh_credentials()
         request = self._request(call, url, evolve(outgoing, body=counting.wrap(outgoing.body)))
-        connection = Connection(self.transport.send(request), target)
+        connection = self._connect(request, outgoing, target)
         try:
             await connection.open()
             if connection.status in (404, 405, 501):
@@ -207,7 +208,7 @@ class HTTPProvider:
         url = self._url(self.embeddings, call, stream=False)
         await self._refresh_credentials()
         outgoing = _Outgoing(raw.splice("model", call.target.model), self._headers(call, {}), passes=True)
-        connection = Connection(self.transport.send(self._request(call, url, outgoing)), target)
+        connection = self._connect(self._request(call, url, outgoing), outgoing, target)
         try:
             await connection.open()
             if not 200 <= connection.status < 300:
@@ -218,7 +219,7 @@ class HTTPProvider:
         value = _parse_object(body, target)
         embedded = _embedded_status(value)
         if embedded is not None and "data" not in value:
-            raise self.codec.decode_error(embedded, _passed_on(connection.headers), body, target=target)
+            raise self._error(connection, embedded, body)
         usage = value.get("usage")
         counted = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
         tally = Tally(model=call.target.model, complete=True)
@@ -311,6 +312,10 @@ class HTTPProvider:
                 timeouts = evolve(timeouts, total=left)
         return self.auth.sign(HTTPRequest("POST", url, outgoing.headers, outgoing.body, timeouts))
 
+    def _connect(self, request: HTTPRequest, outgoing: _Outgoing, target: str) -> Connection:
+        hidden = Hidden(request.headers, outgoing.headers, self.headers)
+        return Connection(self.transport.send(request), target, hidden)
+
     # ------------------------------------------------------------------ the answer
 
     async def _reply(self, call: Call, outgoing: _Outgoing, connection: Connection) -> Reply:
@@ -333,6 +338,7 @@ class HTTPProvider:
         tally = Tally()
         reading = Reading(
             connection.target,
+            connection.hidden,
             tally,
             self.codec.event_decoder(),
             self.clock,
@@ -358,7 +364,7 @@ class HTTPProvider:
         reply = _reply_head(call, connection, Tally())
         embedded = _embedded_status(value)
         if embedded is not None:
-            raise self.codec.decode_error(embedded, reply.headers, body, target=connection.target)
+            raise self._error(connection, embedded, body)
         events: tuple[Event, ...] = ()
         try:
             response = named(
@@ -366,14 +372,14 @@ class HTTPProvider:
             )
             events = self._read_whole(response, reply.tally, call.observer, wanted=not passes)
         except UpstreamError as error:
-            name_target(error, connection.target)
+            name_target(error, connection.target, connection.hidden)
             raise
         except Exception as error:
             if not passes:
-                name_target(error, connection.target)
+                name_target(error, connection.target, connection.hidden)
                 raise
             # The tap: counted in the tally, never harms the answer.
-            reply.tally.tap_error = f"{type(error).__name__}: {error}"
+            reply.tally.tap_error = connection.hidden.in_text(f"{type(error).__name__}: {error}")
         if passes:
             return evolve(reply, raw=OnePiece(body), losses=outgoing.losses)
         return evolve(reply, events=ListedEvents(deque(events)), losses=outgoing.losses)
@@ -401,13 +407,19 @@ class HTTPProvider:
         target, status = connection.target, connection.status
         body = await connection.read_some(MAX_ERROR_BYTES)
         if status < 400:
-            where = connection.headers.get("location", "elsewhere")
+            where = connection.hidden.in_text(connection.headers.get("location", "elsewhere"))
             raise UpstreamRefused(
                 f"{target} redirects to {where}; set its base_url to the final address",
                 target=target,
                 status=status,
             )
-        raise self.codec.decode_error(status, _passed_on(connection.headers), body, target=target)
+        raise self._error(connection, status, body)
+
+    def _error(self, connection: Connection, status: int, body: bytes) -> Exception:
+        """What an answer says went wrong, without the credentials it may quote."""
+        hidden = connection.hidden
+        headers = hidden.in_headers(_passed_on(connection.headers))
+        return self.codec.decode_error(status, headers, hidden.in_bytes(body), target=connection.target)
 
 
 def _reply_head(call: Call, connection: Connection, tally: Tally) -> Reply:
@@ -454,10 +466,13 @@ def _parse_object(body: bytes, target: str) -> Mapping[str, Json]:
     try:
         value: Json = parse_value(body)
     except ValueError as error:
-        raise UpstreamWireError(f"{target}: the answer is not JSON: {error}") from error
-    if not isinstance(value, Mapping):
-        raise UpstreamWireError(f"{target}: the answer is not a JSON object")
-    return value
+        reason = f"JSON: {error}"
+    else:
+        if isinstance(value, Mapping):
+            return value
+        reason = "a JSON object"
+    # Not from the parser's error: that holds the whole text, and a host may have quoted the request's key.
+    raise UpstreamWireError(f"{target}: the answer is not {reason}")
 
 
 def _embedded_status(value: Mapping[str, Json]) -> int | None:

@@ -5,6 +5,7 @@ no environment builds the tree itself, or ignores it and composes a `Gateway`
 by hand.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,7 @@ from lynkr.settings.seed import UNSUPPORTED
 if TYPE_CHECKING:
     from lynkr.pricing.price import PriceTable
 
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 MIB: Final = 1024 * 1024
 IN_MEMORY: Final = Path(":memory:")
 _TIMEOUTS: Final = Timeouts()
@@ -87,6 +89,13 @@ def _share_or_none(_: object, __: "Attribute[Any]", value: float) -> None:
         raise BadValueError("is not a share", "write a number from 0 (never) to 1")
 
 
+def _variable(_: object, __: "Attribute[Any]", value: str | None) -> None:
+    """A key pasted in place of its variable's name would be shown wherever names are."""
+    if value is not None and not _VARIABLE.fullmatch(value):
+        fix = "put the key into an environment variable and write that variable's name here"
+        raise BadValueError("is not the name of an environment variable", fix)
+
+
 def _port(_: object, __: "Attribute[Any]", value: int) -> None:
     if not 0 <= value <= 65_535:
         raise BadValueError("is not a port", "write a number from 1 to 65535, or 0 for any free port")
@@ -114,7 +123,7 @@ class ProviderSettings:
     kind: str = field(validator=_kind)
     base_url: str | None = None
     api_key: Secret | None = None
-    api_key_env: str | None = None
+    api_key_env: str | None = field(default=None, validator=_variable)
     headers: Mapping[str, Secret] = field(factory=_empty, repr=False)
     local: bool = False
     timeouts: Timeouts = _TIMEOUTS
@@ -148,10 +157,10 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = field(default=8081, validator=_port)
     api_key: Secret | None = None
-    api_key_env: str | None = None
+    api_key_env: str | None = field(default=None, validator=_variable)
     api_keys: tuple[Secret, ...] = ()
     metrics_key: Secret | None = None
-    metrics_key_env: str | None = None
+    metrics_key_env: str | None = field(default=None, validator=_variable)
     metrics_open: bool = False
     max_body_bytes: int = field(default=32 * MIB, validator=_positive)
     max_header_bytes: int = field(default=64 * 1024, validator=_positive)

@@ -116,13 +116,19 @@ def _anthropic_tool_use(draw: DrawFn, call_id: str) -> _Body:
     )
 
 
+def _anthropic_result_block(draw: DrawFn) -> _Body:
+    if draw(st.integers(0, 3)) == 0:
+        return _cached(draw, {"type": "tool_reference", "tool_name": draw(tool_names())})
+    return _anthropic_user_block(draw)
+
+
 def _anthropic_tool_result(draw: DrawFn, call_id: str) -> _Body:
     block: _Body = {"type": "tool_result", "tool_use_id": call_id}
     kind = draw(st.integers(0, 3))
     if kind == 1:
         block["content"] = draw(texts())
     elif kind > 1:
-        block["content"] = _few(draw, lambda: _anthropic_user_block(draw))
+        block["content"] = _few(draw, lambda: _anthropic_result_block(draw))
     _maybe(draw, block, "is_error", st.booleans())
     return _cached(draw, block)
 

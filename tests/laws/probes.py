@@ -53,6 +53,7 @@ _ANTHROPIC: dict[str, Any] = {
                             "type": "image",
                             "source": {"type": "base64", "media_type": "image/png", "data": PNG},
                         },
+                        {"type": "tool_reference", "tool_name": "f"},
                     ],
                 },
                 {"type": "tool_result", "tool_use_id": "toolu_2", "content": "Failed.", "is_error": True},

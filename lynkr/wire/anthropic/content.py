@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
 from lynkr.model import (
+    Extras,
     Foreign,
     Image,
     ImageSource,
@@ -161,9 +162,21 @@ def _decode_result_content(value: Json, path: str) -> tuple[Text | Image | Forei
                 decoded.append(_decode_text(block, where))
             case "image":
                 decoded.append(_decode_image(block, where))
+            case "tool_reference":
+                decoded.append(_decode_tool_reference(block, where))
             case _:
                 decoded.append(Foreign(FORMAT, block))
     return tuple(decoded)
+
+
+def _decode_tool_reference(block: Mapping[str, Json], path: str) -> Text:
+    """What a search for tools found (anthropic 2.12, `ToolReferenceBlockParam`, read 2026-11).
+
+    In words, with the block beside them: Claude Code 2.1 loads every MCP tool this way, and a model of
+    another dialect that is told nothing takes the search for a failure.  The tool is among the request's.
+    """
+    name = required_string(block, "tool_name", path)
+    return Text(f"The tool {name} is loaded and can be called now.", Extras(FORMAT, block))
 
 
 # --- Encoding -----------------------------------------------------------------------------------------
@@ -213,7 +226,9 @@ def _has_place(part: Part, role: Role | None) -> bool:
 
 
 def encode_text(part: Text, path: str, losses: Losses) -> Block:
-    return with_extras({"type": "text", "text": part.text}, losses.own(part.extras, path))
+    own = losses.own(part.extras, path)
+    # No text has a field of this name but one that stands for a whole block (`_decode_tool_reference`).
+    return dict(own) if "type" in own else with_extras({"type": "text", "text": part.text}, own)
 
 
 def encode_foreign(part: Foreign, path: str, losses: Losses) -> Block | None:

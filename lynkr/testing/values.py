@@ -418,7 +418,7 @@ def requests(draw: DrawFn, format: WireFormat | None = None) -> Request:
     may_limit = (
         bool(tools) if format is not _ANTHROPIC else choice is not None and choice.mode is not ToolMode.NONE
     )
-    limits = st.integers(1, 64_000)
+    limits = st.integers(16 if format is _RESPONSES else 1, 64_000)
     return Request(
         model=draw(st.sampled_from(("auto", "gpt-5", "claude-opus-4-5", "anthropic:né model"))),
         messages=draw(conversations(format)),

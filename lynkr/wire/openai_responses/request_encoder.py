@@ -35,6 +35,8 @@ from lynkr.wire.openai_responses.turns import TurnWriter
 
 _NO_NODE: Final = "Responses has no node that could hold it"
 _NO_PLACE: Final = "has no place in a message of this role"
+# `max_output_tokens` of `CreateResponse`, OpenAI's OpenAPI document 2.3.0 (read 2026-11).
+_FEWEST_TOKENS: Final = 16
 _FOREIGN: Final = "a block of a kind this dialect does not know"
 
 
@@ -287,7 +289,9 @@ def _write_options(body: Draft, value: Request, extras: Draft, losses: Losses) -
         if getattr(sampling, name) not in (None, ()):
             losses.add(f"sampling.{name}", "Responses has no such field")
     if value.max_output_tokens is not None:
-        body["max_output_tokens"] = value.max_output_tokens
+        body["max_output_tokens"] = max(value.max_output_tokens, _FEWEST_TOKENS)
+        if value.max_output_tokens < _FEWEST_TOKENS:
+            losses.add("max_output_tokens", f"Responses refuses fewer than {_FEWEST_TOKENS}")
     if value.reasoning is not None:
         _write_reasoning(body, value.reasoning, losses)
     _write_text(body, value.output_format, extras, losses)

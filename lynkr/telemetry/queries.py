@@ -413,18 +413,22 @@ def sessions(
     """The first *limit* sessions of *window* in *order*; requests without a session are in none."""
     cells = store.cells(window.query(query), (Dimension.SESSION,), order=order, limit=limit + 1)
     named = [cell for cell in cells if cell.key[0] is not None][:limit]
-    return tuple(_session(store, str(cell.key[0]), cell.sums, window) for cell in named)
+    served = _served(store, window, tuple(str(cell.key[0]) for cell in named))
+    return tuple(Session(str(cell.key[0]), cell.sums, served.get(str(cell.key[0]), ())) for cell in named)
 
 
-def _session(store: TelemetryStore, id: str, sums: Sums, window: Window) -> Session:
-    within = window.query(Query(session=id, limit=None))
-    served = [
-        cell
-        for cell in store.cells(within, (Dimension.PROVIDER, Dimension.MODEL))
-        if cell.key[0] is not None and cell.key[1] is not None
-    ]
-    served.sort(key=lambda cell: cell.sums.first_at_us)
-    return Session(id, sums, tuple(Target(str(cell.key[0]), str(cell.key[1])) for cell in served))
+def _served(
+    store: TelemetryStore, window: Window, sessions: tuple[str, ...]
+) -> Mapping[str, tuple[Target, ...]]:
+    """The targets that served each session, in the order of first use."""
+    within = window.query(Query(sessions=sessions, limit=None))
+    cells = store.cells(within, (Dimension.SESSION, Dimension.PROVIDER, Dimension.MODEL))
+    served: dict[str, tuple[Target, ...]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.sums.first_at_us):
+        session, provider, model = cell.key
+        if provider is not None and model is not None:
+            served[str(session)] = (*served.get(str(session), ()), Target(str(provider), str(model)))
+    return served
 
 
 @frozen

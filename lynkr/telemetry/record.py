@@ -183,7 +183,8 @@ class Query:
     routed tier, *provider* and *model* those that served, *reason* the code that
     settled the tier, *errors_only* keeps those that ended in failure (a client
     who left is no failure).  *before* is the id of a record: only those that
-    come after it in this order, so that one can page; none if it is unknown.
+    come after it in the order wanted, so that one can page; none if it is unknown.
+    *sessions* keeps those of several sessions, *oldest_first* turns the order round.
     Every filter is applied before *limit*; None is no limit.
     """
 
@@ -199,6 +200,8 @@ class Query:
     tenant: str | None = None
     reason: str | None = None
     before: str | None = None
+    sessions: tuple[str, ...] | None = None
+    oldest_first: bool = False
 
 
 @frozen

@@ -39,7 +39,7 @@ _COST: Final = (
     "baseline_uncached_microusd", "baseline_low_microusd", "baseline_high_microusd", "least_microusd",
     "overhead_microusd", "response_cache_microusd", "compression_microusd",
 )  # fmt: skip
-TURN_COLUMNS: Final = ("id", "tier", "opens_turn", "ask_digest", "failed_results")
+TURN_COLUMNS: Final = ("seq", "at", "tier", "opens_turn", "ask_digest", "failed_results", "heard")
 DETAIL_COLUMNS: Final = ("trace", "losses", "prompt", "answer", "features", "decision")
 ATTEMPT_COLUMNS: Final = (
     "provider", "model", "started", "seconds", "status", "outcome", "error", "detail",
@@ -191,15 +191,11 @@ def record_of(row: Cells, attempts: Sequence[Cells]) -> Record:
     )
 
 
-def turn_of(row: Cells) -> Turn:
-    """The turn that a row of `TURN_COLUMNS` came from."""
-    return Turn(
-        row["id"],
-        None if row["tier"] is None else Tier[row["tier"]],
-        _bool(row["opens_turn"]),
-        row["ask_digest"],
-        row["failed_results"],
-    )
+def turn_of(row: Sequence[Any]) -> tuple[Turn, int]:
+    """The turn that a row of `TURN_COLUMNS` came from, and the bits of what was heard of it."""
+    seq, at, tier, opens_turn, ask_digest, failed_results, heard = row
+    turn = Turn(seq, at, None if tier is None else Tier[tier], _bool(opens_turn), ask_digest, failed_results)
+    return turn, heard
 
 
 def _cost_of(row: Cells) -> Cost:

@@ -23,7 +23,7 @@ from typing import Final, Self
 from attrs import frozen
 
 from lynkr.routing.decision import Tier
-from lynkr.telemetry.record import Ending, Record, Signal, SignalKind
+from lynkr.telemetry.record import Ending, Record, SignalKind
 
 LOOK_BACK: Final = 3_600.0
 """Seconds after which a request is no more a reaction to another."""
@@ -47,19 +47,36 @@ def heard(kinds: Iterable[SignalKind]) -> int:
     return bits
 
 
+def kinds_of(bits: int) -> frozenset[SignalKind]:
+    """The kinds whose bits these are."""
+    return frozenset(kind for kind, bit in BITS.items() if bits & bit)
+
+
 @frozen
 class Turn:
-    """Of a record, what a later one of its session is compared with."""
+    """Of a record, what a later one of its session is compared with; *seq* is the order of writing."""
 
-    id: str
+    seq: int
+    at: float
     tier: Tier | None = None
     opens_turn: bool | None = None
     ask_digest: str | None = None
     failed_results: int | None = None
 
     @classmethod
-    def of(cls, record: Record) -> Self:
-        return cls(record.id, record.tier, record.opens_turn, record.ask_digest, record.failed_results)
+    def of(cls, record: Record, seq: int) -> Self:
+        return cls(seq, record.at, record.tier, record.opens_turn, record.ask_digest, record.failed_results)
+
+    @property
+    def place(self) -> tuple[float, int]:
+        return self.at, self.seq
+
+
+def latest(turns: Iterable[Turn], at: float) -> list[Turn]:
+    """Those of a session's *turns* that a record which arrived *at* may react to, newest first."""
+    near = [turn for turn in turns if at - LOOK_BACK <= turn.at <= at]
+    near.sort(key=lambda turn: turn.place, reverse=True)
+    return near[:MOST_TURNS]
 
 
 def is_turn(record: Record) -> bool:
@@ -73,22 +90,25 @@ def reacts(record: Record) -> bool:
     return record.session is not None and not is_side and record.traffic in (None, "main")
 
 
-def reaction(later: Record, earlier: Sequence[Turn]) -> Signal | None:
-    """What *later* says about one of the *earlier* turns of its session, the newest of which is the first."""
+def reaction(later: Record, earlier: Sequence[Turn]) -> tuple[Turn, SignalKind] | None:
+    """What *later* says about which of the *earlier* turns of its session, the newest of which is the first.
+
+    `FOLLOWED` is no more than that; it is counted, and not kept as a `Signal`.
+    """
     if not earlier or not reacts(later):
         return None
     previous = earlier[0]
     if later.opens_turn:
         same = next((turn for turn in earlier if turn.opens_turn and _same_ask(turn, later)), None)
         if same is not None:
-            return _say(same, SignalKind.ESCALATED if _rose(same, later) else SignalKind.RETRIED, later)
-        return _say(previous, SignalKind.FOLLOWED, later)
+            return same, SignalKind.ESCALATED if _rose(same, later) else SignalKind.RETRIED
+        return previous, SignalKind.FOLLOWED
     if _same_ask(previous, later) and _rose(previous, later):
-        return _say(previous, SignalKind.ESCALATED, later)
+        return previous, SignalKind.ESCALATED
     failures = later.failed_results or 0
     if failures >= _FAILURES and failures > (previous.failed_results or 0):
-        return _say(previous, SignalKind.TOOL_FAILED, later)
-    return _say(previous, SignalKind.FOLLOWED, later)
+        return previous, SignalKind.TOOL_FAILED
+    return previous, SignalKind.FOLLOWED
 
 
 def _same_ask(turn: Turn, later: Record) -> bool:
@@ -97,7 +117,3 @@ def _same_ask(turn: Turn, later: Record) -> bool:
 
 def _rose(turn: Turn, later: Record) -> bool:
     return turn.tier is not None and later.tier is not None and later.tier > turn.tier
-
-
-def _say(turn: Turn, kind: SignalKind, later: Record) -> Signal:
-    return Signal(turn.id, kind, later.at)

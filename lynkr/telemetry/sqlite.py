@@ -12,8 +12,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -21,23 +21,23 @@ from typing import Final
 from attrs import evolve, fields
 
 from lynkr.errors import ConfigError
-from lynkr.telemetry import rows, statements
+from lynkr.telemetry import rollups, rows, statements
 from lynkr.telemetry.migrations import MIGRATIONS, Migration, names_of
 from lynkr.telemetry.record import Query, Record, Signal, SignalKind, Totals
-from lynkr.telemetry.signals import LOOK_BACK, MOST_TURNS, heard, reaction
 from lynkr.telemetry.sketch import Sketch, bucket_of
 from lynkr.telemetry.store import ATTEMPT_SUMS, AttemptCell
 from lynkr.telemetry.sums import SUM_NAMES, Cell, Dimension, Order, Sums
+from lynkr.telemetry.writing import Prepared, hear, insert_all
 
 _PAGE: Final = 200  # requests read at a time
+_MOST_IDLE: Final = 4  # connections kept for the next reader
 _POLL: Final = 0.01  # seconds between tries where SQLite does not wait by itself
 
 # After these the connection is as good as before; after anything else it is opened anew.
 _PASSING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT})
 
 
-_SELECT_SEQ: Final = "SELECT seq FROM requests WHERE id = ?"
-_SELECT_KINDS: Final = "SELECT kind FROM signals WHERE request_seq = ?"
+_SELECT_SEQ: Final = "SELECT seq, tier IS NOT NULL AND ending = 'ok', heard FROM requests WHERE id = ?"
 _SELECT_SIGNALS: Final = (
     "SELECT kind, signals.at, source, note FROM signals JOIN requests ON seq = request_seq"
     " WHERE id = ? ORDER BY signals.at, kind, source"
@@ -49,22 +49,32 @@ class SQLiteStore:
     """A ledger in the file at *path*, made with mode 0600 where there is none.
 
     *busy_timeout* is in seconds.  A store opened *read_only* neither makes
-    nor changes the file.
+    nor changes the file.  *tail* is how many new rows are rolled up at a time
+    (`lynkr.telemetry.rollups`).
 
     Raises:
         ConfigError: the file cannot be used: unreadable, not a database, locked
             all the time, or written by a newer lynkr.
     """
 
-    def __init__(self, path: str | Path, *, busy_timeout: float = 3.0, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        busy_timeout: float = 3.0,
+        read_only: bool = False,
+        tail: int = rollups.TAIL,
+    ) -> None:
         if str(path) == ":memory:":
             raise ConfigError("SQLiteStore keeps a file; for records in memory use MemoryStore")
         self._path = Path(path).expanduser().absolute()
         self._busy_timeout = busy_timeout
         self._read_only = read_only
+        self._tail = tail
         self._lock = threading.Lock()
         self._closed = False
         self._writer: sqlite3.Connection | None = None
+        self._idle: list[tuple[tuple[int, int, int], sqlite3.Connection]] = []
         self._writer_pid = 0
         try:
             if read_only:
@@ -87,17 +97,9 @@ class SQLiteStore:
             RuntimeError: the store was closed, or was opened to read only.
             sqlite3.Error: the file is full, locked or damaged; nothing of the batch was kept.
         """
-        prepared = [
-            (
-                r,
-                rows.request_row(r),
-                rows.detail_row(r),
-                [rows.attempt_row(attempt) for attempt in r.attempts],
-            )
-            for r in records
-        ]
+        prepared = list(map(Prepared.of, records))
         with self._lock:
-            self._transact(lambda connection: _insert_all(connection, prepared))
+            self._transact(lambda connection: insert_all(connection, prepared, self._tail))
 
     def read(self, query: Query, /) -> Iterator[Record]:
         """The matching records, newest first, as they are when the first one is asked for.
@@ -110,7 +112,7 @@ class SQLiteStore:
         with closing(self._connect()) as connection:
             connection.row_factory = sqlite3.Row
             connection.execute("BEGIN")  # requests and attempts of one moment
-            select = f"{statements.SELECT_RECORDS} {where} ORDER BY at DESC, seq DESC LIMIT ?"
+            select = f"{statements.SELECT_RECORDS} {where} ORDER BY {statements.record_order(query)} LIMIT ?"
             found = connection.execute(select, (*values, limit))
             while page := found.fetchmany(_PAGE):
                 attempts = _attempts_of(connection, [row["seq"] for row in page])
@@ -144,13 +146,8 @@ class SQLiteStore:
         Raises:
             sqlite3.Error: the file is gone or damaged.
         """
-        where, values = statements.where_of(query)
-        select = statements.select_cells(by, where, order, latency=latency)
-        with closing(self._connect()) as connection:
-            connection.row_factory = sqlite3.Row
-            connection.create_aggregate("sketch", 1, _Sketching)  # type: ignore[arg-type]  # reason: see there
-            found = connection.execute(select, (*values, -1 if limit is None else limit)).fetchall()
-        return tuple(_cell_of(row, by) for row in found)
+        with self._reading() as connection:
+            return _cells(connection, query, by, order, limit, latency=latency)
 
     def signal(self, signals: Sequence[Signal], /) -> frozenset[str]:
         """Keep *signals*, the later in place of an earlier of its kind and source; gives the unknown ids.
@@ -161,12 +158,12 @@ class SQLiteStore:
         """
         unknown: set[str] = set()
 
-        def hear(connection: sqlite3.Connection) -> int:
-            unknown.update(signal.request for signal in signals if not _hear(connection, signal))
+        def keep(connection: sqlite3.Connection) -> int:
+            unknown.update(signal.request for signal in signals if not hear(connection, signal))
             return len(signals)
 
         with self._lock:
-            self._transact(hear)
+            self._transact(keep)
         return frozenset(unknown)
 
     def signals(self, id: str, /) -> tuple[Signal, ...]:
@@ -185,9 +182,9 @@ class SQLiteStore:
         Raises:
             sqlite3.Error: the file is gone or damaged.
         """
-        with closing(self._connect()) as connection:
-            connection.execute("BEGIN")
-            found = connection.execute(statements.SELECT_ATTEMPTS, (since, until)).fetchall()
+        with self._reading() as connection:
+            select, values = rollups.select_attempts(since, until, rollups.mark_of(connection))
+            found = connection.execute(select, values).fetchall()
             cells = [
                 AttemptCell(provider, model, **dict(zip(ATTEMPT_SUMS, sums, strict=True)))
                 for provider, model, *sums in found
@@ -202,15 +199,17 @@ class SQLiteStore:
             sqlite3.Error: the file is full, locked or damaged; nothing was forgotten.
         """
         with self._lock:
-            return self._transact(
-                lambda connection: connection.execute("DELETE FROM requests WHERE at < ?", (before,)).rowcount
-            )
+            return self._transact(lambda connection: rollups.forget(connection, "at < ?", (before,)))
 
     def close(self) -> None:
         """End writing; what was written can still be read."""
         with self._lock:
             self._closed = True
             self._drop_writer()
+            for place, connection in self._idle:
+                if place[0] == os.getpid():
+                    connection.close()
+            self._idle.clear()
 
     def _connect(self) -> sqlite3.Connection:
         mode = "ro" if self._read_only else "rw"  # never "rwc": only _make_private makes the file
@@ -222,7 +221,46 @@ class SQLiteStore:
             check_same_thread=False,
         )
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.create_aggregate("sketch", 1, _Sketching)  # type: ignore[arg-type]  # reason: see there
+        connection.create_aggregate("merged_sketch", 1, _Merging)  # type: ignore[arg-type]  # reason: see there
+        connection.create_function("added_sketch", 2, _added_sketch, deterministic=True)
         return connection
+
+    @contextmanager
+    def _reading(self) -> Generator[sqlite3.Connection, None, None]:
+        """A connection that sees one moment of the file.
+
+        Kept for the next reader, because preparing a sum over sixty columns
+        takes longer than computing it; not in a forked child, nor once the file is another.
+        """
+        place = self._place()
+        with self._lock:
+            kept = self._idle.pop() if self._idle else None
+        if kept is not None and kept[0] != place:
+            kept[1].close()
+            kept = None
+        connection = self._connect() if kept is None else kept[1]
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("ROLLBACK")
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            if len(self._idle) < _MOST_IDLE and not self._closed:
+                self._idle.append((place, connection))
+                return
+        connection.close()
+
+    def _place(self) -> tuple[int, int, int]:
+        """Which process reads which file."""
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{self._path} is gone: {error}") from error
+        return os.getpid(), found.st_dev, found.st_ino
 
     def _writing(self) -> sqlite3.Connection:
         """The connection to write on; opened anew in a forked child, where the parent's must not be used."""
@@ -266,50 +304,6 @@ class SQLiteStore:
         self._writer = None
 
 
-_Prepared = tuple[Record, rows.Row, rows.Row, list[rows.Row]]
-
-
-def _insert_all(connection: sqlite3.Connection, prepared: Sequence[_Prepared]) -> int:
-    inserted = 0
-    for record, request, detail, attempts in prepared:
-        said = _reaction(connection, record)
-        cursor = connection.execute(statements.INSERT_REQUEST, request)
-        if cursor.rowcount == 0:
-            continue
-        seq = cursor.lastrowid
-        connection.execute(statements.INSERT_DETAIL, (seq, *detail))
-        numbered = [(seq, number, *row) for number, row in enumerate(attempts)]
-        connection.executemany(statements.INSERT_ATTEMPT, numbered)
-        if said is not None:
-            _hear(connection, said)
-        inserted += 1
-    return inserted
-
-
-def _reaction(connection: sqlite3.Connection, record: Record) -> Signal | None:
-    """What *record*, not written yet, says about the turns of its session."""
-    if record.session is None:
-        return None
-    cursor = connection.cursor()
-    cursor.row_factory = sqlite3.Row
-    span = (rows.text_cell(record.session), record.at - LOOK_BACK, record.at, MOST_TURNS)
-    turns = [rows.turn_of(row) for row in cursor.execute(statements.SELECT_TURNS, span)]
-    return reaction(record, turns)
-
-
-def _hear(connection: sqlite3.Connection, signal: Signal) -> bool:
-    """Keep *signal*, and in the row what was heard in all; False where its request is unknown."""
-    row = connection.execute(_SELECT_SEQ, (rows.text_cell(signal.request),)).fetchone()
-    if row is None:
-        return False
-    (seq,) = row
-    cells = (seq, signal.kind.value, rows.text_cell(signal.source), signal.at, rows.text_cell(signal.note))
-    connection.execute(statements.INSERT_SIGNAL, cells)
-    kinds = [SignalKind(kind) for (kind,) in connection.execute(_SELECT_KINDS, (seq,))]
-    connection.execute(statements.UPDATE_HEARD, (heard(kinds), seq))
-    return True
-
-
 def _with_last_error(
     connection: sqlite3.Connection, cell: AttemptCell, since: float | None, until: float | None
 ) -> AttemptCell:
@@ -318,6 +312,58 @@ def _with_last_error(
     span = (cell.provider, cell.model, since, until)
     error, at = connection.execute(statements.SELECT_LAST_ERROR, span).fetchone()
     return evolve(cell, last_error=error, last_error_at=at)
+
+
+def _cells(
+    connection: sqlite3.Connection,
+    query: Query,
+    by: Sequence[Dimension],
+    order: Order | None,
+    limit: int | None,
+    *,
+    latency: bool,
+) -> tuple[Cell, ...]:
+    """The cells, from the roll-ups where some can answer, else from the rows."""
+    count = -1 if limit is None else limit
+    family = rollups.family_of(query, by, latency=latency)
+    if family is None:
+        where, values = statements.where_of(query)
+        select = statements.select_cells(by, where, order, latency=latency)
+    else:
+        mark = rollups.mark_of(connection)
+        sessions = None
+        if limit is not None and order is not None and tuple(by) == (Dimension.SESSION,):
+            # There may be very many: first those that come first by one sum, then all sums of these.
+            one = rollups.select_rolled(
+                family, query, by, order, latency=False, mark=mark, sums=rollups.sums_for(order)
+            )
+            sessions = [row[0] for row in connection.execute(one[0], (*one[1], count))]
+        select, values = rollups.select_rolled(
+            family, query, by, order, latency=latency, mark=mark, sessions=sessions
+        )
+    connection.row_factory = sqlite3.Row
+    return tuple(_cell_of(row, by) for row in connection.execute(select, (*values, count)))
+
+
+class _Merging:
+    """The SQL aggregate ``merged_sketch(text)``; NULL is left out."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, int] = {}
+
+    def step(self, text: str | None) -> None:
+        if text is not None:
+            for bucket, count in Sketch.parse(text).buckets.items():
+                self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+
+    def finalize(self) -> str:
+        return Sketch(self._buckets).text
+
+
+def _added_sketch(one: str | None, other: str | None) -> str | None:
+    if one is None or other is None:
+        return one or other
+    return Sketch.sum((Sketch.parse(one), Sketch.parse(other))).text
 
 
 class _Sketching:

@@ -17,7 +17,7 @@ def insert(table: str, columns: Sequence[str], ending: str = "") -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}"  # noqa: S608 - names of ours
 
 
-INSERT_REQUEST: Final = insert("requests", rows.REQUEST_COLUMNS, "ON CONFLICT (id) DO NOTHING")
+INSERT_REQUEST: Final = insert("requests", ("seq", *rows.REQUEST_COLUMNS))
 INSERT_DETAIL: Final = insert("details", ("request_seq", *rows.DETAIL_COLUMNS))
 INSERT_ATTEMPT: Final = insert("attempts", ("request_seq", "number", *rows.ATTEMPT_COLUMNS))
 INSERT_SIGNAL: Final = insert(
@@ -29,10 +29,9 @@ SELECT_RECORDS: Final = "SELECT * FROM requests JOIN details ON request_seq = se
 # `lynkr.telemetry.signals.is_turn`, in SQL.
 SELECT_TURNS: Final = f"""
     SELECT {", ".join(rows.TURN_COLUMNS)} FROM requests
-    WHERE session = ? AND at >= ? AND at <= ? AND ending = 'ok' AND provider IS NOT NULL
+    WHERE session = ? AND at >= ? AND at <= ? AND seq < ? AND ending = 'ok' AND provider IS NOT NULL
     AND (traffic IS NULL OR traffic = 'main')
     AND (request_class IS NULL OR request_class NOT IN ('compaction', 'auxiliary'))
-    ORDER BY at DESC, seq DESC LIMIT ?
 """  # noqa: S608 - names of ours
 UPDATE_HEARD: Final = "UPDATE requests SET heard = ? WHERE seq = ?"
 
@@ -110,7 +109,12 @@ SUMS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """`lynkr.telemetry.sums.sums_of`, summed up, in SQL over the table of requests."""
 
-SUM_LIST: Final = ", ".join(f"coalesce({SUMS[name]}, 0) AS {name}" for name in SUM_NAMES)
+
+def sum_list(names: Sequence[str]) -> str:
+    """The sums of these names, over the table of requests."""
+    return ", ".join(f"coalesce({SUMS[name]}, 0) AS {name}" for name in names)
+
+
 SKETCH_LIST: Final = "sketch(seconds_to_first_event) AS first_event, sketch(seconds) AS duration"
 
 _ATTEMPT_SUMS: Final[Mapping[str, str]] = MappingProxyType(
@@ -127,13 +131,8 @@ _ATTEMPT_SUMS: Final[Mapping[str, str]] = MappingProxyType(
         "duration_us": "sum(CAST(attempts.seconds * 1e6 AS INTEGER))",
     }
 )
-_ATTEMPT_LIST: Final = ", ".join(f"{_ATTEMPT_SUMS[name]} AS {name}" for name in ATTEMPT_SUMS)
+ATTEMPT_LIST: Final = ", ".join(f"{_ATTEMPT_SUMS[name]} AS {name}" for name in ATTEMPT_SUMS)
 _BETWEEN: Final = "at >= coalesce(?, at) AND at < coalesce(?, at + 1)"
-SELECT_ATTEMPTS: Final = f"""
-    SELECT attempts.provider, attempts.model, {_ATTEMPT_LIST}
-    FROM attempts JOIN requests ON seq = request_seq
-    WHERE {_BETWEEN} GROUP BY 1, 2 ORDER BY 1, 2
-"""  # noqa: S608 - names of ours
 SELECT_LAST_ERROR: Final = f"""
     SELECT attempts.error, attempts.started FROM attempts JOIN requests ON seq = request_seq
     WHERE attempts.provider = ? AND attempts.model = ? AND outcome = 'failure' AND {_BETWEEN}
@@ -168,31 +167,58 @@ def select_cells(by: Sequence[Dimension], where: str, order: Order | None, *, la
     """The sums by *by* of the requests that *where* lets through; the last mark is the limit."""
     keys = keys_of(by)
     groups = [f"{DIMENSIONS[dimension]} AS {key}" for dimension, key in zip(by, keys, strict=True)]
-    columns = [*groups, SUM_LIST, *([SKETCH_LIST] if latency and NO_SKETCHES.isdisjoint(by) else [])]
+    columns = [
+        *groups,
+        sum_list(SUM_NAMES),
+        *([SKETCH_LIST] if latency and NO_SKETCHES.isdisjoint(by) else []),
+    ]
     grouping = f"GROUP BY {', '.join(keys)}" if by else "HAVING count(*) > 0"
-    # The order is of the sums, whose names hide the columns they are made of.
-    return (
-        f"SELECT * FROM (SELECT {', '.join(columns)} FROM requests {where} {grouping})"  # noqa: S608 - names of ours
-        f" ORDER BY {_ORDERS[order]}{', '.join(keys) or 'requests'} LIMIT ?"
-    )
+    inner = f"SELECT {', '.join(columns)} FROM requests {where} {grouping}"  # noqa: S608 - names of ours
+    return ordered(inner, keys, order)
+
+
+def ordered(inner: str, keys: Sequence[str], order: Order | None) -> str:
+    """The cells that *inner* selects, in order; the last mark is the limit."""
+    # Outside, because there the names of the sums hide those of the columns they are made of.
+    return f"SELECT * FROM ({inner}) ORDER BY {_ORDERS[order]}{', '.join(keys) or '1'} LIMIT ?"  # noqa: S608
+
+
+_COMES_AFTER: Final = (
+    "(at, seq) < (SELECT at, seq FROM requests WHERE id = ?)",
+    "(at, seq) > (SELECT at, seq FROM requests WHERE id = ?)",
+)
+
+
+def record_order(query: Query) -> str:
+    """The order in which the query wants its records."""
+    return "at, seq" if query.oldest_first else "at DESC, seq DESC"
 
 
 def where_of(query: Query) -> tuple[str, list[rows.Cell]]:
-    """The query's conditions and their values; no value is ever part of the text."""
+    """The query's WHERE and its values; no value is ever part of the text."""
+    conditions, values = conditions_of(query)
+    return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
+
+
+def conditions_of(query: Query, *, times: bool = True) -> tuple[list[str], list[rows.Cell]]:
+    """The query's conditions and their values, those of time only if *times*."""
     wanted: tuple[tuple[str, rows.Cell], ...] = (
         ("id = ?", query.id),
-        ("at >= ?", query.since),
-        ("at < ?", query.until),
+        ("at >= ?", query.since if times else None),
+        ("at < ?", query.until if times else None),
         ("tier = ?", None if query.tier is None else query.tier.name),
         ("provider = ?", query.provider),
         ("model = ?", query.model),
         ("session = ?", query.session),
         ("tenant = ?", query.tenant),
         ("reason = ?", query.reason),
-        ("(at, seq) < (SELECT at, seq FROM requests WHERE id = ?)", query.before),
+        (_COMES_AFTER[query.oldest_first], query.before),
     )
     conditions = [condition for condition, value in wanted if value is not None]
+    found: list[rows.Cell] = [value for _, value in wanted if value is not None]
+    if query.sessions is not None:
+        conditions.append(f"session IN ({', '.join('?' * len(query.sessions))})")
+        found += query.sessions
     if query.errors_only:
         conditions.append("ending = 'failed'")  # literally, so that the partial index serves it
-    text = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return text, [value for _, value in wanted if value is not None]
+    return conditions, found

@@ -224,7 +224,7 @@ def sums_of(record: Record, kinds: frozenset[SignalKind] = frozenset()) -> Sums:
         duration_us=int(record.seconds * 1e6),
         timed_first=record.seconds_to_first_event is not None,
         first_event_us=int((record.seconds_to_first_event or 0.0) * 1e6),
-        **_fit(record, kinds),
+        **fit_of(record.tier is not None and record.ending is Ending.OK, kinds),
         longest_input=usage.input or 0,
         first_at_us=int(record.at * 1e6),
         last_at_us=int(record.at * 1e6),
@@ -261,9 +261,9 @@ def _savings(record: Record) -> dict[str, int]:
     return counted
 
 
-def _fit(record: Record, kinds: frozenset[SignalKind]) -> dict[str, int]:
-    """The sums that only a request adds to that was routed and answered."""
-    if record.tier is None or record.ending is not Ending.OK:
+def fit_of(routed: bool, kinds: frozenset[SignalKind]) -> dict[str, int]:
+    """The sums that only a request adds to that was *routed* and answered, of which *kinds* were heard."""
+    if not routed:
         return {}
     under = not kinds.isdisjoint(UNDER)
     return {

@@ -143,6 +143,8 @@ def queries(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Query]:
         tenant=st.none() | st.sampled_from((*TENANTS, "nobody")),
         reason=st.none() | st.sampled_from((*REASONS, "nothing")),
         before=st.none() | ids,
+        sessions=st.none() | st.lists(st.sampled_from(SESSIONS), max_size=2).map(tuple),
+        oldest_first=st.booleans(),
         limit=st.none() | st.integers(0, 5),
     )
 

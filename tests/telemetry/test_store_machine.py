@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from lynkr.telemetry import MemoryStore, Query, Record, Signal, SQLiteStore
 from lynkr.telemetry.sums import Dimension, Order
@@ -23,7 +23,14 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.memory = MemoryStore()
+        # The roll-ups are made after each row, after some, and never: what is summed up must not show it.
+        self.tail = 0
         self.sqlite = SQLiteStore(self.folder / "ledger.db")
+
+    @initialize(tail=st.sampled_from((1, 3, 10**9)))
+    def roll_up_after(self, tail: int) -> None:
+        self.tail = tail
+        self.reopen()
 
     @rule(batch=st.lists(records(IDS), max_size=4))
     def write(self, batch: list[Record]) -> None:
@@ -71,7 +78,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.sqlite.close()
-        self.sqlite = SQLiteStore(self.folder / "ledger.db")
+        self.sqlite = SQLiteStore(self.folder / "ledger.db", tail=self.tail)
 
     @invariant()
     def everything_agrees(self) -> None:

@@ -1,0 +1,203 @@
+"""The ledger at a million records: each question of the dashboard, and what recording costs a request.
+
+    python benchmarks/bench_ledger.py [--records 1000000] [--file LEDGER] [--rounds 7]
+
+Seeds a ledger of --records requests over 90 days (20 records a session, four tiers,
+six targets, a tenth of them cancelled or failed), asks every question the
+dashboard asks, --rounds times each, and prints the medians in milliseconds.  Fails
+(exit 1) where one takes 100 ms or more.  Then it measures what handing over a
+record costs the request, and what the writer's thread spends on each (CPU time).
+"""
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lynkr.model import Usage, WireFormat
+from lynkr.pricing import Cost
+from lynkr.resilience.outcome import Outcome
+from lynkr.routing.decision import Step, Target, Tier
+from lynkr.telemetry import AttemptRecord, Ending, Query, Record, Recorder, SQLiteStore
+from lynkr.telemetry import queries as ask
+from lynkr.telemetry.record import AttemptKind
+from lynkr.telemetry.sums import Dimension, Order
+
+NOW = 1_795_000_000.0
+DAYS = 90
+TARGETS = (
+    (Tier.SIMPLE, Target("ollama", "qwen3:8b"), 0, 0.4),
+    (Tier.SIMPLE, Target("anthropic", "claude-haiku-4-5"), 1, 0.9),
+    (Tier.MEDIUM, Target("openai", "gpt-5-mini"), 1, 1.1),
+    (Tier.COMPLEX, Target("anthropic", "claude-sonnet-4-5"), 3, 1.8),
+    (Tier.COMPLEX, Target("google", "gemini-3-pro"), 2, 1.5),
+    (Tier.REASONING, Target("anthropic", "claude-opus-4-5"), 5, 3.2),
+)
+REASONS = ("score", "risky_ask", "simple_ask", "main_traffic", "agentic", "struggling")
+TRACE = tuple(
+    Step(f"step{n}", "3 messages, 2 tools, about 300 tokens", score=0.3, code="score", data={"tokens": 300})
+    for n in range(12)
+)
+QUERY_BUDGET = 0.100
+RECORDING_BUDGET = 20e-6
+
+
+def records(count: int, seed: int = 1, days: float = DAYS) -> Iterator[Record]:
+    """*count* records in the order of time over *days*, the last of them at `NOW`."""
+    draw = random.Random(seed)  # reason: a benchmark's figures
+    for number in range(count):
+        tier, target, price, pace = TARGETS[min(int(draw.expovariate(0.5)), 5)]
+        given, taken = draw.randrange(500, 60_000), draw.randrange(5, 900)
+        usage = Usage(given, taken, given // 2, 0)
+        cost = price * (given + 5 * taken)
+        at = NOW - days * 86_400 * (count - number) / count
+        ending = Ending.OK if draw.random() > 0.1 else draw.choice((Ending.FAILED, Ending.CANCELLED))
+        seconds = draw.lognormvariate(0, 0.5) * pace
+        failed = AttemptRecord(
+            target, at, 0.2, 529, Outcome.FAILURE, "UpstreamBusy", "529", kind=AttemptKind.FIRST
+        )
+        served = AttemptRecord(
+            target,
+            at,
+            seconds,
+            200,
+            Outcome.SUCCESS,
+            None,
+            None,
+            usage,
+            cost,
+            AttemptKind.RETRY,
+            False,
+            False,
+        )
+        yield Record(
+            id=f"{number:028x}",
+            at=at,
+            client_format=WireFormat.ANTHROPIC_MESSAGES,
+            requested_model="auto",
+            stream=True,
+            ending=ending,
+            status=200 if ending is Ending.OK else 502,
+            tier=tier,
+            served_tier=tier,
+            score=0.4,
+            reason=draw.choice(REASONS),
+            trace=TRACE,
+            session=f"session-{number // 20}",
+            target=target,
+            attempts=(failed, served) if number % 25 == 0 else (served,),
+            usage=usage,
+            cost=Cost(cost, 5 * (given + 5 * taken), "anthropic:claude-opus-4-5", "2026-11-01", cost),
+            seconds=seconds,
+            seconds_to_first_event=seconds / 3,
+            partial=ending is not Ending.OK,
+            traffic="main" if number % 9 else "title",
+            tools_offered=12,
+            tool_calls=number % 3,
+            opens_turn=number % 4 == 0,
+            ask_digest=f"{number // 7:x}",
+        )
+
+
+def questions(store: SQLiteStore) -> dict[str, Callable[[], object]]:
+    """What each page of the dashboard asks of the ledger."""
+    found: dict[str, Callable[[], object]] = {}
+    for label in ("1d", "7d", "30d", "all"):
+        window = ask.window_of(label, NOW - 1234.5)
+        found |= {
+            f"overview {label}": lambda w=window: ask.usage(store, w),
+            f"usage by tier {label}": lambda w=window: ask.usage(store, w, Dimension.TIER),
+            f"usage by model {label}": lambda w=window: ask.usage(store, w, Dimension.MODEL),
+            f"usage per day by tier {label}": lambda w=window: ask.daily(store, w),
+            f"stats and percentiles {label}": lambda w=window: ask.stats(store, w),
+            f"per provider {label}": lambda w=window: ask.provider_stats(store, w),
+            f"accuracy {label}": lambda w=window: ask.accuracy(store, w),
+            f"reasons {label}": lambda w=window: ask.reasons(store, w),
+            f"50 newest sessions {label}": lambda w=window: ask.sessions(store, w),
+            f"50 dearest sessions {label}": lambda w=window: ask.sessions(store, w, order=Order.COST),
+        }
+    week = NOW - 7 * 86_400
+    found |= {
+        "log, newest 100": lambda: list(store.read(Query(limit=100))),
+        "log, errors of a provider": lambda: list(
+            store.read(Query(provider="anthropic", errors_only=True, since=week, limit=100))
+        ),
+        "log, reason and model": lambda: list(
+            store.read(Query(model="gpt-5-mini", reason="risky_ask", limit=100))
+        ),
+        "one session's calls": lambda: ask.session_calls(store, "session-100"),
+        "totals": lambda: store.totals(Query()),
+    }
+    return found
+
+
+def seed(path: Path, count: int) -> None:
+    """Write *count* records, as the recorder would: 200 at a time."""
+    store = SQLiteStore(path)
+    began, cpu, batch = time.perf_counter(), time.process_time(), list[Record]()
+    for record in records(count):
+        batch.append(record)
+        if len(batch) == 200:
+            store.write(batch)
+            batch.clear()
+    store.write(batch)
+    store.close()
+    spent = time.process_time() - cpu
+    print(
+        f"seeded {count:,} records in {time.perf_counter() - began:.0f} s,"
+        f" {spent / count * 1e6:.0f} us CPU a record (making it included),"
+        f" {path.stat().st_size / count:.0f} bytes a record"
+    )
+
+
+def recording(path: Path, rounds: int) -> float:
+    """Seconds that handing over a record costs the request; prints the writer's share as well."""
+    made = list(records(5_000, seed=2, days=1 / 24))
+    request: list[float] = []
+    writer: list[float] = []
+    for number in range(rounds):
+        recorder = Recorder(SQLiteStore(path.with_name(f"recording-{number}.db")), capacity=len(made) + 1)
+        process, thread = time.process_time(), time.thread_time()
+        for record in made:
+            recorder.record(record)
+        handed = time.thread_time() - thread
+        recorder.close(60)
+        request.append(handed / len(made))
+        writer.append((time.process_time() - process - handed) / len(made))
+        recorder.store.close()
+    print(f"handing a record over: {statistics.median(request) * 1e6:.2f} us CPU of the request's thread")
+    print(f"writing it:            {statistics.median(writer) * 1e6:.1f} us CPU of the writer's thread")
+    return statistics.median(request)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--file", type=Path, help="a ledger seeded earlier, or where to seed one")
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.file or Path(folder) / "ledger.db"
+        if not path.exists():
+            seed(path, arguments.records)
+        store = SQLiteStore(path, read_only=True)
+        slow = 0
+        for name, question in questions(store).items():
+            taken: list[float] = []
+            for _ in range(arguments.rounds):
+                began = time.perf_counter()
+                question()
+                taken.append(time.perf_counter() - began)
+            median = statistics.median(taken)
+            slow += median >= QUERY_BUDGET
+            print(f"{median * 1e3:8.1f} ms  {name}{'   TOO SLOW' if median >= QUERY_BUDGET else ''}")
+        cost = recording(Path(folder) / "x.db", 5)
+    return int(bool(slow) or cost >= RECORDING_BUDGET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

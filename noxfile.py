@@ -75,10 +75,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """mypy --strict and pyright."""
+    """mypy --strict, pyright, and that every public name of the installed package has a known type."""
     _install(session, "dev")
     session.run("mypy")
     session.run("pyright")
+    # Elsewhere, or the checkout would be found before what is installed.
+    with session.chdir(session.create_tmp()):
+        session.run("pyright", "--verifytypes", "lynkr", "--ignoreexternal")
 
 
 @nox.session

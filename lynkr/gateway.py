@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
+import anyio
 from attrs import asdict, evolve
 
 from lynkr.capability import refuse_answers_side_by_side
@@ -40,7 +41,6 @@ from lynkr.routing import (
     Target,
     TierRouter,
     context_of,
-    features_of,
 )
 from lynkr.routing.context import NO_CONTEXT
 from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
@@ -49,12 +49,14 @@ from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
 from lynkr.telemetry.observers import Live, Observers, RequestObserver, RequestTracer
 from lynkr.telemetry.record import Ending, Record
+from lynkr.token_count import estimated_tokens
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
 from lynkr.wire.json_body import JsonBody, dump, parse_body, parse_value
 from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 
+COUNT_SECONDS: Final = 5.0
 # Fields without which a body can be counted but not answered.
 _NEEDED_TO_ANSWER: Final[Mapping[WireFormat, str]] = MappingProxyType(
     {WireFormat.ANTHROPIC_MESSAGES: "max_tokens"}
@@ -488,6 +490,9 @@ class Gateway:
     ) -> tuple[int, bool]:
         """Input tokens of a request, and whether that is an estimate.  Writes no record.
 
+        The target's provider is asked if it counts, and not longer than `COUNT_SECONDS`: clients
+        hold their next turn back for this.
+
         Raises:
             ClientWireError: the body is malformed.
         """
@@ -495,17 +500,21 @@ class Gateway:
         request = exchange.request
         if request is None:
             raise exchange.error or ClientWireError("the body could not be read")
-        if exchange.plan is not None:
-            target = exchange.plan.targets[0]
-            provider: object = self._providers.get(target.provider)
-            if isinstance(provider, TokenCounter):
-                try:
-                    counted = await provider.count_tokens(self._call(exchange, exchange.plan))
-                except LynkrError:
-                    counted = None  # an estimate still answers; the header says that it is one
-                if counted is not None:
-                    return counted, False
-        return features_of(request).input_tokens, True
+        counted = None if exchange.plan is None else await self._counted(exchange, exchange.plan)
+        return (estimated_tokens(request), True) if counted is None else (counted, False)
+
+    async def _counted(self, exchange: WireExchange, plan: Plan) -> int | None:
+        """The count of the provider that would serve *plan*; None if it has none, or not in time."""
+        target = plan.targets[0]
+        provider: object = self._providers.get(target.provider)
+        if not isinstance(provider, TokenCounter) or target in self._planner.unavailable():
+            return None
+        with anyio.move_on_after(COUNT_SECONDS):
+            try:
+                return await provider.count_tokens(self._call(exchange, plan))
+            except LynkrError:
+                return None  # an estimate still answers, and the header says that it is one
+        return None
 
     # ------------------------------------------------------------------ inside
 

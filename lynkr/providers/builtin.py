@@ -22,6 +22,7 @@ from lynkr.providers.making import (
     checked_url,
     filled,
     http_provider,
+    with_counting,
     with_embeddings,
     with_path,
 )
@@ -78,9 +79,11 @@ def builtin(
         owns_transport=owns_transport,
     )
     provider = _made(setup, host)
-    if host.embeds and isinstance(provider, HTTPProvider) and provider.codec.format is WireFormat.OPENAI_CHAT:
-        return with_embeddings(provider)
-    return provider
+    if not isinstance(provider, HTTPProvider) or provider.codec.format is not WireFormat.OPENAI_CHAT:
+        return provider
+    if host.counts is not None:
+        provider = with_counting(provider, host.counts)
+    return with_embeddings(provider) if host.embeds else provider
 
 
 def _made(setup: Setup, host: Host) -> Provider:

@@ -50,6 +50,7 @@ class Host:
     here).  *is_local*: runs on the user's own machine and needs no key.
     *version_path* is put after a base URL that has no path (``/v1``), as users
     of this host leave it out.  *profile* says what all its models can do.
+    *counts*: the dialect in which it counts tokens for its Chat call.
     *build* makes the provider where that takes more than an address and a key;
     *rules* and *auth* are then its own affair.  *embeds*: it also answers
     OpenAI's ``POST /embeddings``, beside its chat call.  *other_key_envs* are
@@ -75,6 +76,7 @@ class Host:
     headers: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
     build: Callable[[Setup], Provider] | None = None
     embeds: bool = False
+    counts: WireFormat | None = None
     other_key_envs: tuple[str, ...] = ()
     finds_credentials: bool = False
     setting_envs: Mapping[str, tuple[str, ...]] = field(factory=lambda: MappingProxyType({}))
@@ -138,7 +140,7 @@ def _databricks(setup: Setup) -> Provider:
     return http_provider(setup, _CHAT, ModelEndpoint(address, address), auth, DATABRICKS_RULES)
 
 
-def _local(port: int, key_env: str) -> Host:
+def _local(port: int, key_env: str, counts: WireFormat | None = None) -> Host:
     return Host(
         _CHAT,
         f"http://127.0.0.1:{port}/v1",
@@ -147,6 +149,7 @@ def _local(port: int, key_env: str) -> Host:
         version_path="/v1",
         profile=Profile(cache="local"),
         embeds=True,
+        counts=counts,
     )
 
 
@@ -198,6 +201,7 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             rules=OPENAI_RULES,
             profile=Profile(cache="automatic"),
             embeds=True,
+            counts=_RESPONSES,
         ),
         # The same host in its other dialect; what it keeps (`previous_response_id`) stays its own.
         "openai-responses": Host(
@@ -360,7 +364,7 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
         "ollama-native": _ollama(_NATIVE, ollama.ollama_native),
         "ollama-openai": _ollama(_CHAT, ollama.ollama_openai),
         "ollama-anthropic": _ollama(_MESSAGES, ollama.ollama_anthropic),
-        "llamacpp": _local(8080, "LLAMACPP_API_KEY"),
+        "llamacpp": _local(8080, "LLAMACPP_API_KEY", counts=_MESSAGES),
         "lmstudio": _local(1234, "LMSTUDIO_API_KEY"),
         "openai-compatible": Host(_CHAT, embeds=True),
         "anthropic-compatible": Host(_MESSAGES, auth=AuthStyle.X_API_KEY),

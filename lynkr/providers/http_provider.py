@@ -82,13 +82,15 @@ class Counting:
     """How a host counts a request's input tokens: by its body, at another address.
 
     *rules* change the body as for answering it, *wrap* puts its JSON into what
-    the address wants, *answer* is the field the count comes in.
+    the address wants, *answer* is the field the count comes in.  *codec* is the
+    dialect it is asked in, None for the provider's own.
     """
 
     endpoint: Endpoint
     rules: BodyRules = PLAIN_BODIES
     wrap: Callable[[bytes], bytes] = bytes
     answer: str = "input_tokens"
+    codec: Codec | None = None
 
 
 def _no_profile(_: Target) -> Profile:
@@ -181,7 +183,9 @@ class HTTPProvider:
         if counting is None:
             return None
         target = str(call.target)
-        outgoing = self._outgoing(evolve(call, request=evolve(call.request, stream=False)), counting.rules)
+        speaker = self if counting.codec is None else evolve(self, codec=counting.codec)
+        whole = evolve(call, request=evolve(call.request, stream=False))
+        outgoing = speaker._outgoing(whole, counting.rules)  # noqa: SLF001  # reason: the same class
         url = self._url(counting.endpoint, call, stream=False)
         await self._refresh_credentials()
         request = self._request(call, url, evolve(outgoing, body=counting.wrap(outgoing.body)))

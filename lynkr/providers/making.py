@@ -30,6 +30,11 @@ NOT_COUNTED: Final = frozenset({
     "metadata", "output_format", "service_tier", "stop_sequences", "stream", "temperature", "thread",
     "top_k", "top_p",
 })  # fmt: skip
+# "Get input token counts" takes no more than these: `InputTokenCountParams` of openai 3.57 (read 2026-11).
+_RESPONSES_COUNTED: Final = frozenset({
+    "conversation", "input", "instructions", "model", "parallel_tool_calls", "personality",
+    "previous_response_id", "reasoning", "text", "tool_choice", "tools", "truncation",
+})  # fmt: skip
 _CALLS: Final[Mapping[WireFormat, str]] = MappingProxyType(
     {
         WireFormat.OPENAI_CHAT: "/chat/completions",
@@ -112,6 +117,10 @@ def http_provider(
         address = urlsplit(endpoint)
         count = FixedEndpoint(with_path(address, f"{address.path}/count_tokens"))
         counting = Counting(count, evolve(rules, leave_out=NOT_COUNTED))
+    elif format is WireFormat.OPENAI_RESPONSES and isinstance(endpoint, str):
+        address = urlsplit(endpoint)
+        count = FixedEndpoint(with_path(address, f"{address.path}/input_tokens"))
+        counting = Counting(count, BodyRules(takes=_RESPONSES_COUNTED))
     return HTTPProvider(
         name=setup.name,
         codec=codec_of(format),
@@ -133,6 +142,18 @@ def with_embeddings(provider: HTTPProvider) -> HTTPProvider:
     """*provider* with OpenAI's ``/embeddings`` beside its ``/chat/completions``."""
     beside = SiblingEndpoint(provider.endpoint, _CALLS[WireFormat.OPENAI_CHAT], "/embeddings")
     return evolve(provider, embeddings=beside)
+
+
+def with_counting(provider: HTTPProvider, format: WireFormat) -> HTTPProvider:
+    """*provider*, which speaks Chat, with the address at which its host counts tokens in another dialect."""
+    chat = _CALLS[WireFormat.OPENAI_CHAT]
+    if format is WireFormat.OPENAI_RESPONSES:
+        beside = SiblingEndpoint(provider.endpoint, chat, "/responses/input_tokens")
+        rules = BodyRules(takes=_RESPONSES_COUNTED)
+    else:
+        beside = SiblingEndpoint(provider.endpoint, chat, "/messages/count_tokens")
+        rules = BodyRules(leave_out=NOT_COUNTED)
+    return evolve(provider, counting=Counting(beside, rules, codec=codec_of(format)))
 
 
 def filled(profiles: Callable[[Target], Profile] | None, default: Profile) -> Callable[[Target], Profile]:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 import anyio
 import attrs
 import pytest
-from anyio.abc import Listener, SocketAttribute, SocketStream
+from anyio.abc import ByteStream, Listener, SocketAttribute, SocketStream
 from attrs import define, evolve, field, frozen
 
 from lynkr.errors import (
@@ -87,7 +87,7 @@ class Received:
 class Peer:
     """The server's side of one connection."""
 
-    stream: SocketStream
+    stream: ByteStream
     _buffer: bytes = b""
 
     async def request(self) -> Received | None:

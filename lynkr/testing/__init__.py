@@ -2,7 +2,8 @@
 
 `strategies` and `laws` (extra ``testing``) check a codec or a router of yours
 against the laws lynkr's own obey; `simulator` is an upstream on the loopback
-interface that speaks two dialects and fails on demand; `provider_contract` is a
+interface that speaks three dialects and fails on demand, `transport` the same
+without a network, for `virtual_time`; `provider_contract` is a
 pytest suite for a provider of yours.  Importing this package
 loads none of them: a name loads its module when it is first used.
 """
@@ -11,6 +12,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lynkr.testing import virtual_time
+    from lynkr.testing.faults import (
+        Script,
+        cut_after,
+        drip,
+        error_event,
+        garbage,
+        ok,
+        reset,
+        script,
+        stall,
+        status,
+    )
     from lynkr.testing.laws import (
         assert_body_law,
         assert_chunking_law,
@@ -59,13 +73,16 @@ if TYPE_CHECKING:
         tool_specs,
         usages,
     )
+    from lynkr.testing.transport import SimulatorTransport, simulated_gateway
 
 __all__ = [
     "LAWS",
     "ProviderContract",
     "RouterMachine",
+    "Script",
     "Simulator",
     "SimulatorServer",
+    "SimulatorTransport",
     "Turn",
     "agent_sessions",
     "asks",
@@ -85,25 +102,36 @@ __all__ = [
     "check_router_laws",
     "chunkings",
     "conversations",
+    "cut_after",
     "decisions",
     "differences",
+    "drip",
+    "error_event",
     "event_streams",
     "extras",
+    "garbage",
     "json_values",
     "messages",
+    "ok",
     "parts",
     "pins",
     "price_tables",
     "request_bodies",
     "requests",
+    "reset",
     "response_bodies",
     "responses",
+    "script",
+    "simulated_gateway",
     "snapshots",
+    "stall",
+    "status",
     "targets",
     "tariffs",
     "tool_calls",
     "tool_specs",
     "usages",
+    "virtual_time",
 ]
 
 
@@ -120,13 +148,22 @@ _POLICY = frozenset(
         "tariffs",
     )
 )
+_FAULTS = frozenset(
+    ("Script", "cut_after", "drip", "error_event", "garbage", "ok", "reset", "script", "stall", "status")
+)
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "virtual_time":
+        return import_module(f"{__name__}.virtual_time")
     if name == "ProviderContract":
         module = "provider_contract"
+    elif name in _FAULTS:
+        module = "faults"
+    elif name in ("SimulatorTransport", "simulated_gateway"):
+        module = "transport"
     elif name in _POLICY:
         module = "policy"
     elif name.startswith("Simulator"):

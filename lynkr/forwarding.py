@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from lynkr.hops import next_hop
 from lynkr.model import WireFormat
+from lynkr.service import HOPS_HEADER
 
 # The client's headers an upstream of the same dialect gets, whatever their values: new betas must not
 # break the gateway.  Credentials are never among them: the provider's own are added by its `Auth`.
@@ -28,9 +30,13 @@ _OF_ERRORS: Final = ("anthropic-", "x-ratelimit-", "x-should-retry", "request-id
 
 
 def forwarded_headers(format: WireFormat, headers: Mapping[str, str]) -> dict[str, str]:
-    """Those of a client's headers (lower-case names) that go to an upstream of the same dialect."""
+    """Those of a client's headers (lower-case names) for an upstream of the same dialect, and the hops."""
     prefixes = _FORWARDED.get(format, ())
-    return {name: value for name, value in headers.items() if name.startswith(prefixes)} if prefixes else {}
+    forwarded = (
+        {name: value for name, value in headers.items() if name.startswith(prefixes)} if prefixes else {}
+    )
+    forwarded[HOPS_HEADER] = next_hop(headers)
+    return forwarded
 
 
 def error_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from lynkr.errors import (
 )
 from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
 from lynkr.forwarding import error_headers, forwarded_headers
+from lynkr.hops import next_hop
 from lynkr.layers import deadline, journal, standard_layers
 from lynkr.model import Extras, Folder, Json, Request, Response, WireFormat
 from lynkr.planner import Planner
@@ -44,7 +45,7 @@ from lynkr.routing import (
 )
 from lynkr.routing.context import NO_CONTEXT
 from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
-from lynkr.service import Call, EventStream, Layer, RawBody, Reply, stack
+from lynkr.service import HOPS_HEADER, Call, EventStream, Layer, RawBody, Reply, stack
 from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
 from lynkr.telemetry.observers import Live, Observers, RequestObserver, RequestTracer
@@ -446,6 +447,8 @@ class Gateway:
             if told.retry_after is not None:
                 headers["retry-after"] = str(math.ceil(told.retry_after))
         encoded = exchange.codec.encode_error(told)
+        if encoded.status == 503:
+            headers.setdefault("retry-after", "1")
         body = dump(encoded.body)
         if isinstance(told, UpstreamError) and told.wire_format == exchange.codec.format:
             # The codec says whether they are fit for a client: not what a provider says of the operator's
@@ -466,6 +469,7 @@ class Gateway:
             at=ledger.clock(),
             began=ledger.monotonic(),
             operation="embeddings",
+            forwarded={HOPS_HEADER: next_hop(headers)},
         )
         self._enter(exchange, headers)
         try:

@@ -1,7 +1,7 @@
 """A service answers calls; a layer wraps a service."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, Self, TypeAlias
+from typing import Final, Protocol, Self, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -9,6 +9,9 @@ from lynkr.model import NO_USAGE, Event, Loss, Request, StopReason, Usage, WireF
 from lynkr.resilience.outcome import AttemptKind, Outcome
 from lynkr.routing.decision import Target
 from lynkr.wire.json_body import JsonBody
+
+HOPS_HEADER: Final = "x-lynkr-hops"
+"""The number of gateways a request has come through; the one header that goes upstream in every dialect."""
 
 
 @frozen

@@ -14,10 +14,12 @@ from lynkr.cli.dialects import codec_of
 from lynkr.errors import ClientWireError, GatewayClosed, LynkrError
 from lynkr.exchange import WireExchange
 from lynkr.gateway import Gateway
+from lynkr.hops import refuse_loop
 from lynkr.listing import ServedModel, model_list, one_model
 from lynkr.model import WireFormat
 from lynkr.providers import AiohttpTransport
 from lynkr.relay import WireReply
+from lynkr.resilience.admission import AdmissionLimits, Ticket
 from lynkr.routing.why import decision_json
 from lynkr.settings import ServerSettings, Settings
 from lynkr.telemetry.record import Ending
@@ -27,6 +29,7 @@ from lynkr.wire.json_body import dump, parse_body
 from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 from lynkr_server.access import KeyCheck, Unauthorised
+from lynkr_server.admission import Door
 from lynkr_server.http import (
     JSON_HEADERS,
     ClientGone,
@@ -49,13 +52,6 @@ LAST_WORDS: Final = 2.0
 """Seconds a client has, once the grace of a shutdown is over, to take the error that ends its answer."""
 
 Handler = Callable[[Incoming], Awaitable[None]]
-
-
-class Overloaded(LynkrError):
-    """As many requests as allowed are being served already."""
-
-    status_hint = 503
-    kind = "busy"
 
 
 class WrongMethod(ClientWireError):
@@ -85,6 +81,11 @@ class App:
         }
         self._metrics_page = MetricsPage(settings)
         self._gateway: Gateway | None = None
+        self._door = Door(
+            AdmissionLimits(
+                settings.max_in_flight, settings.max_streams, settings.max_queued, settings.queue_seconds
+            )
+        )
         self._serving: set[asyncio.Task[object]] = set()
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/messages": {"POST": self._wire(WireFormat.ANTHROPIC_MESSAGES)},
@@ -176,19 +177,22 @@ class App:
             raise GatewayClosed("the gateway is not running")
         return self._gateway
 
-    def _bounded(self, serve: Handler) -> Handler:
+    def _bounded(self, serve: Callable[[Incoming, Ticket], Awaitable[None]]) -> Handler:
         """*serve*, for as many requests at once as the settings allow, bodies being read included."""
-        serving, most = self._serving, self._settings.max_in_flight
+        serving, door = self._serving, self._door
 
         async def bounded(incoming: Incoming) -> None:
             task = asyncio.current_task()
             if task is None:
                 raise RuntimeError("a request is served in a task")
-            if len(serving) >= most:
-                raise Overloaded(f"{most} requests are being served, the most allowed")
+            refuse_loop(incoming.headers, self._settings.max_hops)
             serving.add(task)
             try:
-                await serve(incoming)
+                ticket = await door.enter(incoming.headers)
+                try:
+                    await serve(incoming, ticket)
+                finally:
+                    door.leave(ticket)
             finally:
                 serving.discard(task)
 
@@ -197,10 +201,16 @@ class App:
     # ------------------------------------------------------------------ wire routes
 
     def _wire(self, format: WireFormat) -> Handler:
-        async def serve(incoming: Incoming) -> None:
+        async def serve(incoming: Incoming, ticket: Ticket) -> None:
             gateway = self._running()
             body = await read_body(incoming, self._settings.max_body_bytes)
-            await self._serve(gateway, gateway.begin(format, body, incoming.headers), incoming)
+            exchange = gateway.begin(format, body, incoming.headers)
+            if exchange.is_stream and exchange.error is None:
+                try:
+                    self._door.stream(ticket)
+                except LynkrError as error:
+                    exchange.error = error
+            await self._serve(gateway, exchange, incoming)
 
         return self._bounded(serve)
 
@@ -272,7 +282,7 @@ class App:
         except TimeoutError:
             _LOG.warning("request %s: its client does not read; the connection is closed", exchange.id)
 
-    async def _count_tokens(self, incoming: Incoming) -> None:
+    async def _count_tokens(self, incoming: Incoming, _: Ticket) -> None:
         gateway = self._running()
         body = await read_body(incoming, self._settings.max_body_bytes)
         with Departure(incoming.receive, incoming.watch) as departure:
@@ -283,7 +293,7 @@ class App:
             await incoming.reply(200, {"input_tokens": tokens}, x_lynkr_estimated=flag)
             departure.ignore()
 
-    async def _embed(self, incoming: Incoming) -> None:
+    async def _embed(self, incoming: Incoming, _: Ticket) -> None:
         gateway = self._running()
         body = await read_body(incoming, self._settings.max_body_bytes)
         wire = Wire(incoming.send)
@@ -298,7 +308,7 @@ class App:
 
     # ------------------------------------------------------------------ the rest
 
-    async def _route(self, incoming: Incoming) -> None:
+    async def _route(self, incoming: Incoming, _: Ticket) -> None:
         """The very decision a body of any dialect would get now; nothing is sent or recorded."""
         gateway = self._running()
         body = await read_body(incoming, self._settings.max_body_bytes)

@@ -43,7 +43,7 @@ from lynkr.providers.base import (
 from lynkr.providers.body_rules import PLAIN_BODIES, BodyRules
 from lynkr.providers.hidden import Hidden
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
-from lynkr.service import Call, Reply, Tally
+from lynkr.service import HOPS_HEADER, Call, Reply, Tally
 from lynkr.wire.base import Codec, SkimmingCodec
 from lynkr.wire.json_body import JsonBody, dump, parse_value
 
@@ -67,8 +67,9 @@ _OF_DIALECT: Final[Mapping[WireFormat, tuple[str, ...]]] = MappingProxyType(
 _BETA: Final = "anthropic-beta"
 # The client's headers that switch fields of its body on: each goes with them or falls with them.
 _PAIRED: Final = ("anthropic-beta", "openai-beta")
-# Of no dialect: where the request belongs in a trace (W3C Trace Context); set where the gateway traces.
-_TRACE_CONTEXT: Final = frozenset({"traceparent", "tracestate"})
+# Of no dialect: where the request belongs in a trace (W3C Trace Context), set where the gateway traces, and
+# how many gateways it came through.
+_OF_ANY_DIALECT: Final = frozenset({"traceparent", "tracestate", HOPS_HEADER})
 _REQUEST_IDS: Final = ("x-amzn-requestid", "request-id", "x-request-id")
 # Response headers that mean something to the client beyond this hop.
 _PASSED_ON: Final = (
@@ -292,7 +293,7 @@ class HTTPProvider:
         headers |= {
             name: value
             for name, value in call.headers.items()
-            if name not in _OURS and (is_own or name in _TRACE_CONTEXT or name.startswith(prefixes))
+            if name not in _OURS and (is_own or name in _OF_ANY_DIALECT or name.startswith(prefixes))
         }
         betas = [source[_BETA] for source in (headers, self.headers, encoded) if _BETA in source]
         headers.update(encoded)

@@ -40,6 +40,7 @@ from lynkr.resilience.verdicts import (
     BUG,
     CALLERS_FAULT,
     FAILED,
+    LOOP,
     OVER,
     SKIPPED,
     SLOW,
@@ -101,6 +102,8 @@ def _upstream_verdict(error: UpstreamError) -> Verdict:
             return UNREACHABLE
         case UpstreamTimeout():
             return SLOW
+        case UpstreamError(status=508):
+            return LOOP
         case _:
             return family_verdict(error) or _status_verdict(error, error.status)
 

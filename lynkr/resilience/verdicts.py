@@ -50,4 +50,5 @@ UNSUITABLE: Final = Verdict(Outcome.IGNORED, Blame.TARGET)
 CALLERS_FAULT: Final = Verdict(Outcome.IGNORED, Blame.CALLER, try_next=False)
 SKIPPED: Final = Verdict(Outcome.IGNORED, Blame.NOBODY)
 OVER: Final = Verdict(Outcome.IGNORED, Blame.NOBODY, try_next=False)
+LOOP: Final = Verdict(Outcome.IGNORED, Blame.ENDPOINT, try_next=False)  # trying on would multiply it
 BUG: Final = Verdict(Outcome.FAILURE, Blame.TARGET, try_next=False)

@@ -148,8 +148,11 @@ class ServerSettings:
     Any address but a loopback one needs an API key.  *api_key* and *api_keys*
     (several, to change them without a gap) are all accepted.  *metrics_key*
     opens ``/metrics`` and nothing else does, unless *metrics_open* shows them to
-    everyone who reaches a loopback address.  *max_in_flight*
-    counts requests; one more is refused with 503.  *drain_seconds* is how long
+    everyone who reaches a loopback address.  *max_in_flight* counts requests
+    being read, or whose answer does not stream, and *max_streams* those that do;
+    *max_queued* more wait for *queue_seconds* at most, all others are refused
+    with 503.  A request that came through *max_hops* gateways is refused: one of
+    them is its own upstream.  *drain_seconds* is how long
     SIGTERM waits for the requests under way; *ping_seconds* the longest
     silence a streaming client sees.
     """
@@ -165,6 +168,10 @@ class ServerSettings:
     max_body_bytes: int = field(default=32 * MIB, validator=_positive)
     max_header_bytes: int = field(default=64 * 1024, validator=_positive)
     max_in_flight: int = field(default=1024, validator=_positive)
+    max_streams: int = field(default=1024, validator=_positive)
+    max_queued: int = field(default=256, validator=_not_negative)
+    queue_seconds: float = field(default=5.0, validator=_positive)
+    max_hops: int = field(default=4, validator=_positive)
     drain_seconds: float = 30.0
     ping_seconds: float = field(default=15.0, validator=_positive)
 

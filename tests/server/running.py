@@ -139,10 +139,10 @@ class _Thread(Server):
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[Running]:
-    """The gateway of *settings*, on a free port."""
+def serving(settings: Settings, bound: socket.socket | None = None) -> Iterator[Running]:
+    """The gateway of *settings*, on a free port or on *bound*."""
     gateway = build_gateway(settings, transport=AiohttpTransport())
-    (bound,) = listen("127.0.0.1", 0)
+    bound = listen("127.0.0.1", 0)[0] if bound is None else bound
     app = App(lambda: gateway, settings.server, models=served_models(settings))
     server = _Thread(app, settings.server)
     thread = threading.Thread(target=server.run, args=([bound],), name="gateway")

@@ -70,7 +70,9 @@ def spoken(path: str, answer: bytes, *, stream: bool) -> str:
 
 
 def test_one_more_than_allowed_is_told_to_come_back(serve: Callable[..., House]) -> None:
-    running = serve(Simulator(default=script(then=stall())), **{"server.max_in_flight": 2})
+    running = serve(
+        Simulator(default=script(then=stall())), **{"server.max_in_flight": 2, "server.max_queued": 0}
+    )
     waiting = [running.connect() for _ in range(2)]
     for sock in waiting:
         sock.sendall(raw_request(MESSAGES, message(EASY)))

@@ -120,22 +120,18 @@ class OpenTelemetry:
 
     def _attempt(self, followed: _Trace, call: Call) -> Call:
         """Begin an attempt's span, and the request's with the first; the call with the attempt's context."""
-        who = self._who(call.target)
         if followed.span is None:
             operation = CHAT if call.request.messages else EMBEDDINGS
-            followed.span = self._begin(followed, operation, call.target.model, who)
+            followed.span = self._begin(followed, operation, call.target.model, self._who(call.target))
         attempt = self._tracer.start_span(
             f"attempt {call.target.model}",
             context=trace.set_span_in_context(followed.span, followed.parent),
             kind=SpanKind.CLIENT,
-            attributes={**who, NAMES.request_model: call.target.model},
         )
         followed.attempts.append(attempt)
         if not self._propagate:
             return call
-        headers = {name: value for name, value in call.headers.items() if name not in _PROPAGATOR.fields}
-        _PROPAGATOR.inject(headers, trace.set_span_in_context(attempt, followed.parent))
-        return evolve(call, headers=headers)
+        return evolve(call, headers={**call.headers, **_trace_context(attempt.get_span_context())})
 
     def _begin(
         self, followed: _Trace, operation: str, model: str | None, who: Mapping[str, Attribute]
@@ -183,6 +179,7 @@ class OpenTelemetry:
         if span is None:
             span = self._begin(followed, ended.operation, None, {})
         for number, (attempt, told) in enumerate(zip(followed.attempts, record.attempts, strict=False), 1):
+            attempt.set_attributes(self._who(told.target))
             _finish_attempt(attempt, told, number)
         for lost in followed.attempts[len(record.attempts) :]:
             lost.end(_nanoseconds(record.at + record.seconds))
@@ -272,9 +269,22 @@ class _Meters:
         self.attempts = counter(rows.attempts)
 
 
+def _trace_context(context: trace.SpanContext) -> dict[str, str]:
+    """The headers of W3C Trace Context (Recommendation of 2021-11, 3.2 and 3.3).
+
+    Written here, because the SDK's propagator costs more than the span itself.
+    """
+    if not context.is_valid:
+        return {}
+    parent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    state = context.trace_state
+    return {"traceparent": parent, "tracestate": state.to_header()} if state else {"traceparent": parent}
+
+
 def _finish_attempt(span: Span, attempt: AttemptRecord, number: int) -> None:
     """One attempt, without usage and operation: who sums up GenAI spans must not count a request twice."""
-    told = {
+    told: dict[str, Attribute | None] = {
+        NAMES.request_model: attempt.target.model,
         NAMES.attempt_number: number,
         NAMES.outcome: attempt.outcome.value,
         NAMES.http_status: attempt.status,

@@ -18,6 +18,7 @@ from prometheus_client.exposition import choose_encoder
 
 from lynkr.model import Usage
 from lynkr.resilience import BreakerState
+from lynkr.resilience.outcome import AttemptKind
 from lynkr.routing.decision import Target
 from lynkr.telemetry.observers import Ended, Watched
 from lynkr.telemetry.record import AttemptRecord, Record
@@ -87,11 +88,12 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     ),
     _histogram("lynkr_request_tokens", "Tokens of one request", _TOKENS, "kind", *_TARGET),
     _counter("lynkr_unmeasured_requests_total", "Answered, but tokens unknown", *_TARGET),
-    _counter("lynkr_cost_usd_total", "Known cost", *_SERVED),
+    _counter("lynkr_cost_usd_total", "Known cost of what was served", *_SERVED),
+    _counter("lynkr_overhead_usd_total", "Known cost of attempts that did not serve", *_SERVED),
     _histogram("lynkr_request_cost_usd", "Known cost of one request", _USD, *_TARGET),
     _counter("lynkr_unpriced_requests_total", "Answered, but cost unknown", *_TARGET),
     _counter(
-        "lynkr_compared_cost_usd_total", "Cost of requests whose baseline is known too", *_SERVED
+        "lynkr_compared_cost_usd_total", "Cost and overhead of requests whose baseline is known too", *_SERVED
     ),
     _counter(
         "lynkr_baseline_usd_total",
@@ -112,8 +114,9 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         "lynkr_attempt_duration_seconds", "Calls to providers, to the answer's end", _SECONDS,
         *_TARGET, "outcome",
     ),
-    _counter("lynkr_retries_total", "Attempts at the target of the attempt before", *_TARGET),
-    _counter("lynkr_fallbacks_total", "Attempts at another target than the attempt before", *_TARGET),
+    _counter("lynkr_retries_total", "Attempts at the same target again", *_TARGET),
+    _counter("lynkr_fallbacks_total", "Attempts at another target, because one failed", *_TARGET),
+    _counter("lynkr_hedges_total", "Attempts beside one still under way", *_TARGET),
     _counter("lynkr_label_sets_folded_total", "Updates that went to the label set other", "metric"),
     _state("lynkr_live_requests", "gauge", "Requests under way"),
     _state("lynkr_open_streams", "gauge", "Answers being streamed"),
@@ -127,6 +130,15 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     _state("lynkr_observers_dropped_total", "counter", "Requests missing from these metrics"),
     _state("lynkr_observers_failures_total", "counter", "Calls in which an observer raised"),
 )  # fmt: skip
+
+
+_LATER: Final[Mapping[AttemptKind | None, str]] = MappingProxyType(
+    {
+        AttemptKind.RETRY: "lynkr_retries_total",
+        AttemptKind.FALLBACK: "lynkr_fallbacks_total",
+        AttemptKind.HEDGE: "lynkr_hedges_total",
+    }
+)
 
 
 class PrometheusMetrics:
@@ -199,6 +211,8 @@ class PrometheusMetrics:
             self._add("lynkr_decisions_total", (tier, record.reason or NONE))
             if record.served_tier is not None and record.served_tier is not record.tier:
                 self._add("lynkr_tier_changes_total", (tier, record.served_tier.name))
+        if record.cost.overhead_microusd:
+            self._add("lynkr_overhead_usd_total", served, record.cost.overhead_microusd * _MICRO)
         if record.target is not None:
             self._count_usage(record.usage, served)
             self._count_cost(record, served)
@@ -219,26 +233,24 @@ class PrometheusMetrics:
 
     def _count_cost(self, record: Record, served: tuple[str, ...]) -> None:
         cost, baseline = record.cost.cost_microusd, record.cost.baseline_microusd
+        overhead = record.cost.overhead_microusd or 0
         if cost is None:
             self._add("lynkr_unpriced_requests_total", served[:2])
             return
         self._add("lynkr_cost_usd_total", served, cost * _MICRO)
         self._add("lynkr_request_cost_usd", served[:2], cost * _MICRO)
         if baseline is not None:
-            self._add("lynkr_compared_cost_usd_total", served, cost * _MICRO)
+            self._add("lynkr_compared_cost_usd_total", served, (cost + overhead) * _MICRO)
             self._add("lynkr_baseline_usd_total", served, baseline * _MICRO)
 
     def _count_attempts(self, attempts: tuple[AttemptRecord, ...]) -> None:
-        before: Target | None = None
         for attempt in attempts:
             target, outcome = self.labels_of(attempt.target), attempt.outcome.value
             status = NONE if attempt.status is None else str(attempt.status)
             self._add("lynkr_attempts_total", (*target, outcome, status, attempt.error or NONE))
             self._add("lynkr_attempt_duration_seconds", (*target, outcome), attempt.seconds)
-            if before is not None:
-                again = attempt.target == before
-                self._add("lynkr_retries_total" if again else "lynkr_fallbacks_total", target)
-            before = attempt.target
+            if attempt.kind in _LATER:
+                self._add(_LATER[attempt.kind], target)
 
     def _add(self, name: str, labels: tuple[str, ...], value: float = 1.0) -> None:
         self._families[name].add(labels, value)

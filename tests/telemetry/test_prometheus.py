@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lynkr.model import Usage
 from lynkr.resilience import BreakerState, MemoryBreakers
-from lynkr.resilience.outcome import Outcome
+from lynkr.resilience.outcome import AttemptKind, Outcome
 from lynkr.routing import Target, Tier
 from lynkr.telemetry import (
     AttemptRecord,
@@ -29,6 +29,11 @@ from lynkr.telemetry.prometheus import METRICS, NONE, OTHER, PrometheusMetrics
 from tests.telemetry.made import records
 
 KNOWN = (Target("openai", "m1"), Target("openai", "m2:8b"), Target("anthropic", "m1"))
+LATER = {
+    AttemptKind.RETRY: "lynkr_retries_total",
+    AttemptKind.FALLBACK: "lynkr_fallbacks_total",
+    AttemptKind.HEDGE: "lynkr_hedges_total",
+}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -86,8 +91,9 @@ def test_sums_are_the_records(kept: list[Record]) -> None:
         assert total(samples, "lynkr_attempts_total", outcome=outcome.value) == outcomes[outcome]
         counted = total(samples, "lynkr_attempt_duration_seconds_count", outcome=outcome.value)
         assert counted == outcomes[outcome]
-    later = sum(max(0, len(record.attempts) - 1) for record in kept)
-    assert total(samples, "lynkr_retries_total") + total(samples, "lynkr_fallbacks_total") == later
+    for kind, name in LATER.items():
+        wanted = sum(attempt.kind is kind for attempt in attempts)
+        assert total(samples, name) == wanted
 
 
 @given(st.lists(records(st.just("r")), max_size=12))
@@ -120,16 +126,27 @@ def test_the_label_sets_of_a_metric_are_capped_and_nothing_is_lost() -> None:
     assert total(samples, "lynkr_label_sets_folded_total", metric="lynkr_decisions_total") == 40
 
 
-def test_retries_and_fallbacks_are_told_apart() -> None:
-    def tried(*targets: Target) -> tuple[AttemptRecord, ...]:
-        return tuple(AttemptRecord(target, 0.0, 1.0, 200, Outcome.SUCCESS) for target in targets)
+def test_retries_fallbacks_and_hedges_are_told_apart() -> None:
+    attempts = tuple(
+        AttemptRecord(target, 0.0, 1.0, 200, Outcome.SUCCESS, kind=kind)
+        for target, kind in (
+            (KNOWN[0], AttemptKind.FIRST),
+            (KNOWN[0], AttemptKind.RETRY),
+            (KNOWN[1], AttemptKind.FALLBACK),
+            (KNOWN[2], AttemptKind.HEDGE),
+        )
+    )
+    _, samples = observed([record(attempts=attempts)])
+    for name, model in zip(LATER.values(), ("m1", "m2:8b", "m1"), strict=True):
+        assert total(samples, name, model=model) == total(samples, name) == 1
 
-    first, second, third = KNOWN
-    _, samples = observed([record(attempts=tried(first, first, second, third, third))])
-    assert total(samples, "lynkr_retries_total", provider="openai") == 1
-    assert total(samples, "lynkr_retries_total", provider="anthropic") == 1
-    assert total(samples, "lynkr_fallbacks_total", model="m2:8b") == 1
-    assert total(samples, "lynkr_fallbacks_total") == 2
+
+def test_what_was_paid_for_nothing_counts_against_the_savings() -> None:
+    cost = Cost(cost_microusd=1_000_000, baseline_microusd=5_000_000, overhead_microusd=500_000)
+    _, samples = observed([record(cost=cost)])
+    assert total(samples, "lynkr_cost_usd_total") == 1
+    assert total(samples, "lynkr_overhead_usd_total") == 0.5
+    assert total(samples, "lynkr_compared_cost_usd_total") == 1.5
 
 
 def test_unknown_is_not_zero() -> None:
@@ -151,10 +168,9 @@ def test_every_metric_shows_and_is_of_the_kind_it_says() -> None:
         error="E",
         seconds_to_first_event=0.5,
         usage=Usage(1, 1),
-        cost=Cost(1, 2),
+        cost=Cost(1, 2, overhead_microusd=1),
         attempts=(
-            *(AttemptRecord(KNOWN[0], 0.0, 1.0, None, Outcome.FAILURE, error="E"),) * 2,
-            AttemptRecord(KNOWN[1], 0.0, 1.0, 200, Outcome.SUCCESS),
+            *(AttemptRecord(KNOWN[0], 0.0, 1.0, None, Outcome.FAILURE, kind=kind) for kind in AttemptKind),
         ),
     )
     metrics.observe([Ended(odd), Ended(record()), Ended(record(usage=Usage(), tier=None))])

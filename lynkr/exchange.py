@@ -5,6 +5,7 @@ writes that record exactly once, whichever way the request ends.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import blake2b
 from secrets import token_bytes
 from typing import Final
@@ -16,6 +17,7 @@ from lynkr.model import (
     NO_USAGE,
     Event,
     Folder,
+    Json,
     Loss,
     Message,
     Part,
@@ -30,6 +32,8 @@ from lynkr.model import (
 from lynkr.pricing import Cost, PriceTable, cost_microusd, cost_of
 from lynkr.routing.context import NO_CONTEXT, RequestContext
 from lynkr.routing.decision import Decision, Snapshot, Target, Tier
+from lynkr.routing.features import features_of
+from lynkr.routing.recorded import Deferred, decision_json, seen_json
 from lynkr.service import Attempt, Journal, RawBody, Reply
 from lynkr.stores import StoredResponse
 from lynkr.telemetry.observers import Ended, Live
@@ -281,7 +285,24 @@ class Exchange:
             failed_results=None if features is None else features.recent_errors,
             opens_turn=None if features is None else not features.loop_open,
             ask_digest=None if features is None else self.ledger.digest(features.ask),
+            features=self._seen(),
+            decision=None if decision is None else Deferred(partial(decision_json, decision)),
         )
+
+    def _seen(self) -> Deferred | None:
+        """What the decision was drawn from, to be encoded by whoever writes it down."""
+        plan = self.plan
+        if plan is None or plan.decision is None or plan.snapshot is None:
+            return None
+        features, snapshot, with_text = plan.decision.features, plan.snapshot, self.ledger.record_text
+        if features is not None:
+            return Deferred(partial(seen_json, features, snapshot, with_text=with_text))
+        request = self.checked_request()
+
+        def looked_at() -> Mapping[str, Json]:
+            return seen_json(features_of(request, snapshot.context), snapshot, with_text=with_text)
+
+        return Deferred(looked_at)
 
     def _overhead(self, attempts: tuple[AttemptRecord, ...]) -> int | None:
         """What is known to have been paid for attempts that did not serve."""

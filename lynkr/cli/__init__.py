@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "check": "say what is configured and what each tier lacks",
         "route": "show where a prompt would go, and why",
         "why": "explain a recorded decision, and what would have changed it",
+        "replay": "decide recorded requests again by another policy, and compare the costs",
         "logs": "list the newest requests of the ledger",
         "prices": "show or refresh the price snapshot",
         "usage": "sum up the ledger: tokens, cost, savings by tier",

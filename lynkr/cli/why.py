@@ -7,6 +7,8 @@ from lynkr.cli.logs import ledger, moment
 from lynkr.cli.options import add_config, add_json, read_settings
 from lynkr.cli.text import dollars, json_line, printable, table
 from lynkr.errors import ConfigError
+from lynkr.routing.decision import Decision
+from lynkr.routing.recorded import decision_of_json
 from lynkr.routing.why import candidates_of, exclusions_of, explanation_json, flips_of
 from lynkr.telemetry import Query, Record
 
@@ -38,10 +40,24 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def decision_of(record: Record) -> Decision | None:
+    """The decision as it was made; None where the client named the target or the record is too old."""
+    if record.decision is None or record.tier is None:
+        return None
+    try:
+        return decision_of_json(
+            record.decision, tier=record.tier, score=record.score or 0.0, trace=record.trace
+        )
+    except ValueError:
+        return None  # of another version: the trace still explains it
+
+
 def as_json(record: Record) -> dict[str, Any]:
     """The record's decision and what it explains."""
+    decision = decision_of(record)
     return {
         "id": record.id,
+        "decision_id": None if decision is None else decision.digest,
         "at": record.at,
         "tier": None if record.tier is None else record.tier.name,
         "score": record.score,
@@ -49,6 +65,10 @@ def as_json(record: Record) -> dict[str, Any]:
         "target": None if record.target is None else str(record.target),
         "session": record.session,
         "cost_microusd": record.cost.cost_microusd,
+        "expected_microusd": None if decision is None else decision.expected_microusd,
+        "price_version": None if decision is None else decision.price_version,
+        "propensity": None if decision is None else decision.propensity,
+        "targets": None if decision is None else [str(target) for target in decision.targets],
         **explanation_json(record.trace),
         "trace": [
             {"name": step.name, "reason": step.reason, "score": step.score, "code": step.code}
@@ -60,6 +80,7 @@ def as_json(record: Record) -> dict[str, Any]:
 def as_text(record: Record) -> str:
     """The explanation, for reading."""
     tier = "named by the client" if record.tier is None else f"{record.tier.name}  (score {record.score:.3f})"
+    decision = decision_of(record)
     facts = [
         ("id", record.id),
         ("at", moment(record.at)),
@@ -69,6 +90,11 @@ def as_text(record: Record) -> str:
         ("session", record.session or "none"),
         ("cost", dollars(record.cost.cost_microusd)),
     ]
+    if decision is not None:
+        expected = decision.expected_microusd
+        told = "unknown" if expected is None else dollars(round(expected))
+        facts.append(("expected", f"{told} at prices {decision.price_version or 'not known'}"))
+        facts.append(("decision", f"{decision.digest} (propensity {decision.propensity:g})"))
     lines = [f"{name:<9}{printable(text)}" for name, text in facts]
     out = {left.target: f"{left.code} ({left.rule})" for left in exclusions_of(record.trace)}
     rows = [

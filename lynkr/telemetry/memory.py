@@ -157,6 +157,9 @@ class MemoryStore:
             raise RuntimeError("the store is closed")
 
     def _keep(self, record: Record) -> None:
+        # Encode what is deferred: numbers and codes are kept, and not the words they were drawn from.
+        for deferred in (record.features, record.decision):
+            _ = len(deferred or ())
         session = {} if record.session is None else self._sessions.setdefault(record.session, {})
         turns = [Turn.of(kept.record, kept.number) for kept in session.values() if is_turn(kept.record)]
         said = reaction(record, latest(turns, record.at))

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         tariffs,
     )
     from lynkr.testing.provider_contract import ProviderContract
+    from lynkr.testing.replay import assert_no_regression
     from lynkr.testing.simulator import Simulator, SimulatorServer
     from lynkr.testing.strategies import (
         chunkings,
@@ -91,6 +92,7 @@ __all__ = [
     "assert_cut_stream_raises",
     "assert_fold_law",
     "assert_losses_honest",
+    "assert_no_regression",
     "assert_policy_laws",
     "assert_response_body_law",
     "assert_response_losses_honest",
@@ -166,6 +168,8 @@ def __getattr__(name: str) -> object:
         module = "transport"
     elif name in _POLICY:
         module = "policy"
+    elif name == "assert_no_regression":
+        module = "replay"
     elif name.startswith("Simulator"):
         module = "simulator"
     elif name.startswith(("assert_", "check_")) or name == "differences":

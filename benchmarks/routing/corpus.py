@@ -77,32 +77,13 @@ TIERS: Final[tuple[tuple[str, ...], ...]] = (
 )
 """Models by what they could do when these answers were given (2023 to early 2025)."""
 
-# Small models tell easy from hard best: most of them fail somewhere, none of them everywhere.
-_SMALL: Final[Mapping[str, tuple[str, ...]]] = {
-    "mmlu_pro": (
-        "Meta-Llama-3_1-8B-Instruct",
-        "mathstral-7B",
-        "Mixtral-8x7B-Instruct-v0.1",
-        "Phi-3-mini-4k-instruct",
-        "Qwen1.5-72B-Chat",
-        "jamba-1.5-large",
-        "Qwen1.5-110B",
-    ),
-    "routellm_mmlu_dev": (_MIXTRAL,),
-    "ulab_mix": (
-        "mistral-7b-instruct-v0.3",
-        "qwen2.5-7b-instruct",
-        "gemma-2-9b-it",
-        "llama-3.1-8b-instruct",
-    ),
-}
-
 
 @frozen(eq=False)
 class Corpus:
     """Rows of all sources; arrays are as long as *prompts*, NaN where a row does not say.
 
-    *small* is the mean of the source's small models, *tiers* the mean of each tier's models.
+    *fails* is how often the source's small models fail, *gain* what its large ones score more
+    (`sizes_of`); *tiers* the mean of each tier's models.
     """
 
     prompts: tuple[str, ...]
@@ -114,8 +95,8 @@ class Corpus:
     strong: np.ndarray
     weak_cost: np.ndarray
     strong_cost: np.ndarray
-    small: np.ndarray
-    mean: np.ndarray
+    fails: np.ndarray
+    gain: np.ndarray
     tiers: np.ndarray
 
     def fold(self, folds: int) -> np.ndarray:
@@ -139,9 +120,11 @@ def load(folder: Path) -> Corpus:
                 sources.append(name)
                 tasks.append(f"ulab/{row['category']}" if name == "ulab_mix" else name)
     source = np.array(sources)
-    small = {
-        name: _small(name, [rows[place] for place in np.flatnonzero(source == name)]) for name in OUTCOMES
-    }
+    sizes = {name: sizes_of([rows[place] for place in np.flatnonzero(source == name)]) for name in OUTCOMES}
+    small, large = (
+        np.array([_mean(row, sizes[name][which]) for row, name in zip(rows, sources, strict=True)])
+        for which in (0, 1)
+    )
     pairs = [PAIRS.get(name, ("", "")) for name in sources]
     return Corpus(
         prompts=tuple(row["prompt"] for row in rows),
@@ -153,8 +136,8 @@ def load(folder: Path) -> Corpus:
         strong=_of(rows, "scores", [strong for _, strong in pairs]),
         weak_cost=_of(rows, "costs", [weak for weak, _ in pairs]),
         strong_cost=_of(rows, "costs", [strong for _, strong in pairs]),
-        small=np.array([_mean(row, small[name]) for row, name in zip(rows, sources, strict=True)]),
-        mean=np.array([_mean(row, row["scores"]) for row in rows]),
+        fails=1 - small,
+        gain=large - small,
         tiers=np.array([[_mean(row, models) for models in TIERS] for row in rows]),
     )
 
@@ -167,16 +150,21 @@ def stem_of(prompt: str) -> str:
     return re.sub(r"[^a-z0-9]+", "", question.lower())
 
 
-def _small(name: str, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """A source's small models: those named, else the weakest third."""
-    if name in _SMALL:
-        return _SMALL[name]
+def sizes_of(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A source's small models, from the lowest sixth to the median by their mean, and the best quarter.
+
+    Of many models rather than of one pair: nobody knows between which two a router will have to choose.
+    """
     scores: dict[str, list[float]] = {}
     for row in rows:
         for model, score in row["scores"].items():
             scores.setdefault(model, []).append(score)
-    ranked = sorted(scores, key=lambda model: (np.mean(scores[model]), model))
-    return tuple(ranked[: max(1, len(ranked) // 3)])
+    ranked = sorted(
+        (model for model, found in scores.items() if 2 * len(found) > len(rows)),
+        key=lambda model: (np.mean(scores[model]), model),
+    )
+    count = len(ranked)
+    return tuple(ranked[count // 6 : max(1, count // 2)]), tuple(ranked[count - max(1, count // 4) :])
 
 
 def _of(rows: Sequence[Mapping[str, Any]], key: str, models: Sequence[str]) -> np.ndarray:

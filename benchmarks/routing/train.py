@@ -1,10 +1,11 @@
 """Train the shipped classifier: ``python benchmarks/routing/train.py DATA [--out FILE]``.
 
 Deterministic; about a minute on one core.  Per format (multiple choice,
-mathematics): ridge regression of "the small models fail", centred within each
-task, on hashed grams and shape; half of the result's spread is then given back
-to plain length, which transfers best; chances per tier are fitted on out-of-fold
-difficulties, with an effect per task so that hard tasks do not make a tier look weak.
+mathematics): ridge regression of "a large model is needed", that is of how often
+small models fail and what large ones gain, centred within each task, on hashed
+words and shape; plain length, which transfers best, is then given a share of its
+own; chances per tier are fitted on out-of-fold difficulties, with an effect per
+task so that hard tasks do not make a tier look weak.
 """
 
 import argparse
@@ -21,29 +22,25 @@ from scipy.optimize import minimize
 from scipy.sparse.linalg import LinearOperator, cg
 
 from lynkr.routing.classifier import (
-    PLACES,
     SHAPE,
-    Format,
+    TABLE,
     Head,
     Line,
     LinearClassifier,
     dump_classifier,
-    format_of,
-    grams_of,
+    places_of,
     shape_of,
-    window_of,
 )
-from lynkr.routing.reading import read, word_bytes
+from lynkr.routing.reading import Format, read_words
 
 SHIPPED: Final = Path(__file__).parents[2] / "lynkr" / "routing" / "classifier.bin"
 FOLDS: Final = 5
-_TABLE: Final = 1 << 16
-_RIDGE: Final = 30.0
+_RIDGE: Final = 15.0
 _SHAPE_SCALE: Final = 0.1
-_LENGTH: Final = {Format.CHOICE: 1.0, Format.MATHS: 2.0}
+_LENGTH: Final = {Format.CHOICE: 0.5, Format.MATHS: 1.5}
 """How much of length's own z-score is added to the learnt one's."""
-_GAIN: Final = 1 / 3
-"""How much of the target is what the strong model gains, where the pair is known."""
+_GAIN: Final = 0.6
+"""How much of the target is what large models gain; the rest is how often small ones fail."""
 _COPY_WEIGHT: Final = 0.5
 _SPREAD: Final = 100.0
 _WORDS: Final = SHAPE.index("words")
@@ -54,7 +51,7 @@ _REASONING_LIFT: Final = {Format.MATHS: 1.6, Format.CHOICE: 0.8}
 
 @frozen(eq=False)
 class Design:
-    """Prompts as numbers: *grams* has rows of unit length, *shape* is as `shape_of`."""
+    """Prompts as numbers: *grams* counts words by place over the root of their count, *shape* has `SHAPE`."""
 
     grams: sparse.csr_matrix
     shape: np.ndarray
@@ -68,24 +65,25 @@ def design_of(prompts: Sequence[str]) -> Design:
     shapes: list[tuple[float, ...]] = []
     formats: list[str] = []
     for prompt in prompts:
-        reading, words = read(prompt), word_bytes(window_of(prompt))
-        grams = grams_of(words)
-        places += sorted(gram & PLACES for gram in grams)
-        values += [len(grams) ** -0.5] * len(grams)
+        reading, words = read_words(prompt)
+        places += places_of(words)
+        values += [len(words) ** -0.5] * len(words)
         ends.append(len(places))
         shapes.append(shape_of(reading, words))
-        formats.append(format_of(reading, words) or "")
-    matrix = sparse.csr_matrix((values, places, ends), shape=(len(prompts), _TABLE))
+        formats.append(reading.format or "")
+    matrix = sparse.csr_matrix((values, places, ends), shape=(len(prompts), TABLE))
+    matrix.sum_duplicates()
     return Design(matrix, np.array(shapes), np.array(formats))
 
 
 def target_of(corpus: Corpus) -> np.ndarray:
     """How much a stronger model is needed, centred and scaled within each task."""
-    gain = np.where(np.isnan(corpus.strong - corpus.weak), 1 - corpus.small, corpus.strong - corpus.weak)
-    need = (1 - _GAIN) * (1 - corpus.small) + _GAIN * gain
-    for task in np.unique(corpus.task):
-        of_task = corpus.task == task
-        need[of_task] = (need[of_task] - need[of_task].mean()) / (need[of_task].std() + 0.05)
+    need = np.zeros(len(corpus.prompts))
+    for share, of_models in ((1 - _GAIN, corpus.fails), (_GAIN, corpus.gain)):
+        for task in np.unique(corpus.task):
+            of_task = corpus.task == task
+            values = of_models[of_task]
+            need[of_task] += share * (values - np.nanmean(values)) / (np.nanstd(values) + 0.05)
     return need
 
 
@@ -204,7 +202,7 @@ def train(
     """The classifier learnt from *allowed* rows (all, if None)."""
     heads: dict[Format, Head] = {}
     for kind in Format:
-        chosen = design.format == kind.value
+        chosen = (design.format == kind.value) & ~np.isnan(corpus.fails)
         if allowed is not None:
             chosen &= allowed
         weights = weights_of(corpus, chosen)

@@ -2,23 +2,26 @@ r"""A trained judge of exam-like asks: the chance that a model of each tier answ
 
 ::
 
-    words --crc32--> one- and two-word grams --int8 weights--+
-    reading ------> eleven numbers of length and shape ------+--> difficulty --a falling line per tier--> P
+    words --16-bit checksum--> int8 weights --+
+    reading --> nine numbers of shape --------+--> difficulty --a falling line per tier--> P
 
 It speaks only of the formats it was trained on, multiple choice and
 mathematics, where outcomes of dozens of models are known.  Of instructions,
 above all of what people ask coding agents, it says nothing: exam difficulty
 ranks those backwards (AUROC 0.357), so they stay with the lexical scorers.
-What the format is depends on the ask alone, never on tools or history.
+What the format is depends on the ask alone, never on tools or history, and
+its `Reading` tells it: nothing else is ever looked up word by word.
 
-Half of the difficulty is the ask's length: of everything measured it is what
+Much of the difficulty is the ask's length: of everything measured it is what
 transfers best to sources never seen (``docs/routing-report.md``).
 """
 
 import json
+from binascii import crc_hqx
 from collections.abc import Sequence
-from enum import StrEnum
+from itertools import repeat
 from math import exp, log2, sqrt
+from operator import itemgetter, mul
 from typing import Any, Final, Protocol
 from zlib import crc32
 
@@ -28,44 +31,20 @@ from lynkr.errors import ConfigError
 from lynkr.routing.decision import Step, Tier
 from lynkr.routing.features import Features
 from lynkr.routing.protocols import Scorer
-from lynkr.routing.reading import HEAD_CHARS, TAIL_CHARS, Reading, word_bytes
+from lynkr.routing.reading import Format, Reading, window_of, words_of
 from lynkr.routing.tiers import THRESHOLDS
 
 FLOOR: Final = 0.5
 """The least chance of a good answer a tier must offer to be chosen."""
 
-_MAGIC: Final = b"lynkr classifier 1\n"
-_TABLE: Final = 1 << 16
-PLACES: Final = _TABLE - 1
-"""The bits of a checksum that are a place in a head's table."""
+_MAGIC: Final = b"lynkr classifier 2\n"
+TABLE: Final = 1 << 16
+"""Weights per head: one for each checksum."""
 
-
-def _folded(text: str) -> frozenset[bytes]:
-    return frozenset(text.encode().split())
-
-
-_QUANTITIES: Final = _folded(
-    """many much find calculate compute evaluate solve simplify value sum probability determine express
-    percent total average area smallest largest integer integers equation old maximum minimum remaining
-    distance"""
-)
-_AMOUNTS: Final = _folded("many much old far long")
-_NUMBERS: Final = _folded(
-    """two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty
-    hundred half twice times third quarter dozen each"""
-)
 # An explicit call for rigour is about effort, whatever the format of the ask.
 _RIGOUR: Final = frozenset(("proof", "reasoning", "audit"))
 _BAND: Final = THRESHOLDS[Tier.MEDIUM]
-
-
-class Format(StrEnum):
-    """The formats a classifier may know."""
-
-    CHOICE = "choice"
-    """a question with lettered answers"""
-    MATHS = "maths"
-    """a self-contained problem with numbers or formulas"""
+_TIERS: Final = tuple(Tier)
 
 
 @frozen
@@ -83,7 +62,10 @@ class Success:
 
     def cheapest(self, floor: float = FLOOR) -> Tier:
         """The lowest tier whose chance reaches *floor*; REASONING if none does."""
-        return next((tier for tier in Tier if self[tier] >= floor), Tier.REASONING)
+        for tier, chance in zip(_TIERS, self.chances, strict=True):
+            if chance >= floor:
+                return tier
+        return Tier.REASONING
 
     def difficulty(self, floor: float = FLOOR) -> float:
         """A number in [0, 1] that falls into the band of `cheapest` and falls as chances rise.
@@ -95,7 +77,7 @@ class Success:
         0.25
         """
         tier = self.cheapest(floor)
-        here = self[tier]
+        here = self.chances[tier - 1]
         if tier is Tier.SIMPLE:
             # The floor itself still belongs to SIMPLE, the threshold no longer does.
             share = (1.0 - here) / (1.0 - floor) if floor < 1.0 else 0.0
@@ -124,15 +106,16 @@ class Line:
     slope: float
 
     def __call__(self, difficulty: float) -> float:
+        z = self.slope * difficulty - self.offset
         # Beyond 30 the chance is 0 or 1 to twelve places, and `exp` stays far from overflow.
-        return 1.0 / (1.0 + exp(max(-30.0, min(30.0, self.slope * difficulty - self.offset))))
+        return 1.0 / (1.0 + exp(z)) if -30.0 < z < 30.0 else float(z < 0)
 
 
 @frozen
 class Head:
     """What was learnt for one format.
 
-    *table* holds one byte per hashed gram, 128 meaning nothing; *scale* is
+    *table* holds one byte per checksum, 128 meaning nothing; *scale* is
     what one step of it is worth, *shape* the weights of `shape_of`, in order;
     *lines* turn a difficulty into the chances of the four tiers.
     """
@@ -145,26 +128,22 @@ class Head:
 
     def difficulty(self, reading: Reading, words: Sequence[bytes]) -> float:
         """How hard; about 0 on average and 1 a usual step, unbounded."""
-        grams = grams_of(words)
-        table = self.table
-        total = sum([table[gram & PLACES] for gram in grams]) - 128 * len(grams)
-        linear = sum([w * x for w, x in zip(self.shape, shape_of(reading, words), strict=True)])
-        return self.bias + linear + self.scale * total / sqrt(len(grams) or 1)
+        total: float = self.bias + sum(map(mul, self.shape, shape_of(reading, words)))
+        if not words:
+            return total
+        # One getter fetches all weights at once: a loop would take three times as long.
+        weights: tuple[int, ...] = itemgetter(0, *places_of(words))(self.table)
+        count = len(words)
+        return total + self.scale * (sum(weights) - weights[0] - 128 * count) / sqrt(count)
 
 
-def grams_of(words: Sequence[bytes]) -> set[int]:
-    """Checksums of each word and each pair of neighbours; the lowest bits are a place in the table.
-
-    The checksum of a pair goes on from that of its first word: no pair is
-    ever put together.
-    """
-    single = list(map(crc32, words))
-    return {*single, *map(crc32, words[1:], single)}
+def places_of(words: Sequence[bytes]) -> list[int]:
+    """Where in a head's table each word's weight stands: its 16-bit checksum (CRC-CCITT)."""
+    return list(map(crc_hqx, words, repeat(0)))
 
 
 def shape_of(reading: Reading, words: Sequence[bytes]) -> tuple[float, ...]:
     """Length and shape, as numbers of like size: the names are those of `SHAPE`."""
-    count = len(words) or 1
     return (
         log2(1 + reading.words),
         log2(1 + reading.clauses),
@@ -172,10 +151,8 @@ def shape_of(reading: Reading, words: Sequence[bytes]) -> tuple[float, ...]:
         log2(1 + reading.digits),
         float(reading.has_formulas),
         float(reading.is_knowledge),
-        sum(map(len, words)) / count,
-        len(set(words)) / count,
+        len(b"".join(words)) / (len(words) or 1),
         reading.points.get("maths", 0.0),
-        reading.digits / count,
         float(reading.items),
     )
 
@@ -188,40 +165,9 @@ SHAPE: Final = (
     "formulas",
     "knowledge",
     "word_length",
-    "variety",
     "maths",
-    "digits_per_word",
     "items",
 )
-
-
-def window_of(ask: str) -> str:
-    """The head and the tail of an ask that are read: what is asked stands there."""
-    if len(ask) <= HEAD_CHARS + TAIL_CHARS:
-        return ask
-    return f"{ask[:HEAD_CHARS]}\n{ask[-TAIL_CHARS:]}"
-
-
-def format_of(reading: Reading, words: Sequence[bytes]) -> Format | None:
-    """The format of an ask, None for everything that is not like an exam."""
-    if reading.has_choices:
-        return Format.CHOICE
-    if reading.code_chars:
-        return None
-    seen = set(words)
-    if reading.digits >= 2 or len(_NUMBERS & seen) >= 2:
-        # "How many" is an exam's word even where a technical one stands by.
-        if b"how" in seen and not _AMOUNTS.isdisjoint(seen):
-            return Format.MATHS
-        if "tech" not in reading.points and not _QUANTITIES.isdisjoint(seen):
-            return Format.MATHS
-    if (
-        reading.has_formulas
-        and "tech" not in reading.points
-        and (reading.digits or "maths" in reading.points)
-    ):
-        return Format.MATHS
-    return None
 
 
 @frozen
@@ -233,21 +179,17 @@ class LinearClassifier:
 
     def __call__(self, features: Features, /) -> Success | None:
         reading = features.reading
-        # Most asks are told apart without a second look at their words.
-        if not (reading.has_choices or reading.digits or reading.has_formulas or reading.questions):
-            return None
-        words = word_bytes(window_of(features.ask))
-        kind = format_of(reading, words)
+        kind = reading.format
         if kind is None:
             return None
-        head = self.choice if kind is Format.CHOICE else self.maths
-        difficulty = head.difficulty(reading, words)
-        best = 0.0
-        chances: list[float] = []
-        for line in head.lines:
-            best = max(best, line(difficulty))
-            chances.append(round(best, 4))
-        return Success(kind, (chances[0], chances[1], chances[2], chances[3]))
+        head = self.choice if kind == Format.CHOICE else self.maths
+        difficulty = head.difficulty(reading, features.words or words_of(window_of(features.ask)))
+        simple, medium, complex_, reasoning = [round(line(difficulty), 4) for line in head.lines]
+        if not simple <= medium <= complex_ <= reasoning:
+            medium = max(simple, medium)
+            complex_ = max(medium, complex_)
+            reasoning = max(complex_, reasoning)
+        return Success(kind, (simple, medium, complex_, reasoning))
 
 
 def classified(classifier: Classifier, *, floor: float = FLOOR) -> Scorer:
@@ -267,19 +209,17 @@ class _Classified:
     floor: float
 
     def __call__(self, features: Features, /) -> Step:
-        if not _RIGOUR.isdisjoint(features.reading.points):
-            return _ABSTAINED
-        success = self.classifier(features)
+        success = self.classifier(features) if _RIGOUR.isdisjoint(features.reading.points) else None
         if success is None:
             return _ABSTAINED
-        cheapest = success.cheapest(self.floor)
-        reason = f"{success.format}: a {cheapest.name} model answers well with chance {success[cheapest]:.2f}"
         score = round(success.difficulty(self.floor), 4)
-        return Step(
-            "classifier", reason, score, f"learnt_{success.format}", {"chances": list(success.chances)}
-        )
+        code, reason = _SPOKEN[success.format]
+        return Step("classifier", reason, score, code, {"chances": list(success.chances)})
 
 
+_SPOKEN: Final = {
+    kind: (f"learnt_{kind}", f"chances learnt from the answers to other {kind} questions") for kind in Format
+}
 _ABSTAINED: Final = Step("classifier", "no format it was trained on", None, "not_an_exam")
 
 
@@ -295,17 +235,17 @@ def load_classifier(content: bytes | None = None) -> LinearClassifier:
         content = files("lynkr.routing").joinpath("classifier.bin").read_bytes()
     if not content.startswith(_MAGIC):
         raise ConfigError(
-            "this is not a lynkr classifier file of version 1; train one with benchmarks/routing"
+            "this is not a lynkr classifier file of version 2; train one with benchmarks/routing"
         )
     header, newline, tables = content[len(_MAGIC) :].partition(b"\n")
     checksum, _, text = header.partition(b" ")
     if not newline or checksum != _checksum(text, tables):
         raise ConfigError("the classifier file is damaged: its checksum does not fit; reinstall lynkr-router")
     parts: dict[str, Any] = json.loads(text)
-    if len(tables) != _TABLE * 2 or set(parts) != {Format.CHOICE, Format.MATHS}:
-        raise ConfigError("the classifier file does not hold the two heads of version 1")
+    if len(tables) != TABLE * 2 or set(parts) != {Format.CHOICE, Format.MATHS}:
+        raise ConfigError("the classifier file does not hold the two heads of version 2")
     return LinearClassifier(
-        choice=_head(parts[Format.CHOICE], tables[:_TABLE]), maths=_head(parts[Format.MATHS], tables[_TABLE:])
+        choice=_head(parts[Format.CHOICE], tables[:TABLE]), maths=_head(parts[Format.MATHS], tables[TABLE:])
     )
 
 

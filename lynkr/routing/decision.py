@@ -21,12 +21,15 @@ class Tier(IntEnum):
     COMPLEX = 3
     REASONING = 4
 
+    # A tier equals its number, so it hashes as it does; and it is looked up in C, not in `enum`.
+    __hash__ = int.__hash__
+
 
 ANY_MODEL: Final = "*"
 """``provider:*`` stands for all of a provider's models."""
 
 
-@frozen(order=True)
+@frozen(order=True, cache_hash=True)  # it is a key of every table a decision looks into
 class Target:
     """`provider:model`; a model's variant is part of its name (`ollama:qwen3:8b`)."""
 

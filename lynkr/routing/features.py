@@ -13,6 +13,7 @@ from typing import Final
 from attrs import field, frozen
 
 from lynkr.model import (
+    NO_EXTRAS,
     Foreign,
     Image,
     Json,
@@ -51,7 +52,7 @@ from lynkr.routing.media import (
     media_asked,
     media_of,
 )
-from lynkr.routing.reading import NOTHING, AskKind, Reading, read
+from lynkr.routing.reading import NOTHING, AskKind, Reading, read, read_words
 
 WINDOW: Final = 5
 """Asks that are read: the newest and those before it."""
@@ -99,6 +100,8 @@ class Features:
     the client's own statement, None where it made none.
 
     *media* are the kinds of parts that go in their own dialect or not at all.
+
+    *words* are those of *ask* as they were read, folded and in UTF-8: kept so that nobody splits it again.
     """
 
     ask: str = field(default="", repr=False)
@@ -124,6 +127,7 @@ class Features:
     request_class: RequestClass | None = None
     agent_type: str | None = None
     media: tuple[Media, ...] = ()
+    words: Sequence[bytes] = field(default=(), repr=False, eq=False)
 
     @property
     def has_ask(self) -> bool:
@@ -221,19 +225,24 @@ def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Featu
     True
     """
     size = _size_of(request)
-    spoken = _spoken(request.messages)
-    asks = [(index, text) for index, text in spoken if text]
-    traffic = _traffic(request, asks[0][1] if asks else "")
-    readings = [read(text if not nth else text[:_EARLIER_CHARS]) for nth, (_, text) in enumerate(asks)]
-    since = asks[0][0] if asks else -1
-    results, errors, touched = _loop(request.messages, since, _task_start(asks, readings))
+    asks = _spoken(request.messages)
+    newest = asks[0][1] if asks else ""
+    traffic = _traffic(request, newest)
+    reading, words = read_words(newest)
+    earlier = tuple([read(text[:_EARLIER_CHARS]) for _, text in asks[1:]]) if len(asks) > 1 else ()
+    results = errors = 0
+    touched: tuple[str, ...] = ()
+    ends_with = None
+    if size.has_tool_parts:
+        since = asks[0][0] if asks else -1
+        results, errors, touched = _loop(request.messages, since, _task_start(asks, (reading, *earlier)))
+        ends_with = _ends_with(request.messages)
     choice = request.tool_choice
-    ends_with = _ends_with(request.messages)
     tokens = size.images * _TOKENS_PER_IMAGE + len(request.messages) * _TOKENS_PER_MESSAGE
     return Features(
-        ask=asks[0][1] if asks else "",
-        reading=readings[0] if readings else NOTHING,
-        earlier=tuple(readings[1:]),
+        ask=newest,
+        reading=reading,
+        earlier=earlier,
         traffic=traffic,
         input_tokens=tokens + size.bytes // _BYTES_PER_TOKEN,
         least_input_tokens=size.bytes // _MOST_BYTES_PER_TOKEN,
@@ -245,7 +254,7 @@ def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Featu
         in_tool_loop=results > 0 and ends_with is ToolResult,
         touched=touched,
         tools=len(request.tools),
-        extra_tools=_extra_tools(request),
+        extra_tools=_extra_tools(request) if request.tools else 0,
         images=size.images,
         needs_tools=(bool(request.tools) and (choice is None or choice.mode is not ToolMode.NONE))
         or size.has_tool_parts,
@@ -255,6 +264,7 @@ def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Featu
         request_class=context.request_class,
         agent_type=context.agent_type,
         media=size.media,
+        words=words,
     )
 
 
@@ -271,17 +281,18 @@ def _size_of(request: Request) -> _Size:
     has_tool_parts = False
     media = [media_asked(request), answers_asked(request)] if request.extras.fields else []
     for message in request.messages:
-        if message.extras.fields:
+        if message.extras is not NO_EXTRAS and message.extras.fields:
             media.append(media_answered(message))
         for part in message.parts:
             if isinstance(part, Text):
-                size += _bytes_in(part.text)
+                text = part.text
+                size += len(text) if text.isascii() else _bytes_in(text)
             elif isinstance(part, ToolResult):
                 results += 1
-                has_tool_parts = True
                 for inner in part.content:
                     if isinstance(inner, Text):
-                        size += _bytes_in(inner.text)
+                        text = inner.text
+                        size += len(text) if text.isascii() else _bytes_in(text)
                     elif isinstance(inner, Image):
                         images += 1
                     else:
@@ -302,7 +313,7 @@ def _size_of(request: Request) -> _Size:
         if isinstance(tool, ToolSpec):
             # A mapping's repr is as long as its JSON, give or take the spelling of true and null.
             size += len(tool.description or "") + len(repr(tool.input_schema))
-    return _Size(size, images, results, has_tool_parts, distinct(media) if media else ())
+    return _Size(size, images, results, has_tool_parts or results > 0, distinct(media) if media else ())
 
 
 def _foreign_bytes(part: Foreign) -> int:
@@ -331,11 +342,12 @@ def _spoken(messages: Sequence[Message]) -> list[tuple[int, str]]:
         message = messages[index]
         if message.role is not Role.USER:
             continue
-        typed = [
-            text for part in message.parts if isinstance(part, Text) and (text := strip_envelopes(part.text))
-        ]
+        typed = ""
+        for part in message.parts:
+            if isinstance(part, Text) and (text := strip_envelopes(part.text)):
+                typed = f"{typed}\n{text}" if typed else text
         if typed:
-            found.append((index, typed[0] if len(typed) == 1 else "\n".join(typed)))
+            found.append((index, typed))
             if len(found) == WINDOW:
                 break
     return found
@@ -372,7 +384,7 @@ def _asks_for_title(schema: Json) -> bool:
 
 def _task_start(asks: Sequence[tuple[int, str]], readings: Sequence[Reading]) -> int:
     """Index of the message that set the present task: behind "continue" stands what is to be continued."""
-    for (index, _), reading in zip(asks, readings, strict=True):
+    for (index, _), reading in zip(asks, readings, strict=False):
         if reading.kind in (AskKind.NEW, AskKind.SMALL_TALK):
             return index
     return asks[-1][0] if asks else -1
@@ -391,10 +403,14 @@ def _loop(messages: Sequence[Message], ask: int, task: int) -> tuple[int, int, t
     """Tool results since *ask*, failures among the latest, risky words of paths written since *task*."""
     results = errors = 0
     touched: set[str] = set()
+    writes: dict[str, bool] = {}  # a session calls few tools, many times each
     for index in range(len(messages) - 1, max(task, -1), -1):
         for part in messages[index].parts:
             if isinstance(part, ToolCall):
-                if _folded_name(part.name) in WRITE_TOOLS:
+                does_write = writes.get(part.name)
+                if does_write is None:
+                    does_write = writes[part.name] = _folded_name(part.name) in WRITE_TOOLS
+                if does_write:
                     touched |= _risky_words(part.arguments)
             elif isinstance(part, ToolResult) and index >= ask:
                 results += 1
@@ -409,7 +425,10 @@ def _has_failed(result: ToolResult) -> bool:
     for part in result.content:
         if isinstance(part, Text):
             ends = (part.text[:200] + part.text[-200:]).casefold()
-            return any(mark in ends for mark in ERROR_MARKS)
+            for mark in ERROR_MARKS:  # noqa: SIM110  # reason: a generator would cost more than the search
+                if mark in ends:
+                    return True
+            return False
     return False
 
 

@@ -16,7 +16,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
+
+from lynkr.routing import languages
 
 
 @frozen
@@ -70,7 +72,7 @@ def _phrases(text: str) -> tuple[str, ...]:
     return tuple(" ".join(line.split()) for line in text.split(",") if line.strip())
 
 
-GROUPS: Final = (
+_ENGLISH: Final = (
     # --- what kind of act is asked for
     Group(
         "task",
@@ -112,7 +114,7 @@ GROUPS: Final = (
         ),
         phrases=_phrases(
             """walk me through, figure out, find out, find out why, work out why, track down, look into,
-            dig into, find the cause, the cause of, find and fix, what causes"""
+            dig into, find the cause, the cause of, find and fix, what causes, set up, roll out, root out"""
         ),
     ),
     Group(
@@ -123,7 +125,8 @@ GROUPS: Final = (
         verbs=_verbs(
             """design architect refactor restructure rearchitect redesign reorganize migrate review
             audit diagnose plan analyze evaluate assess decompose decouple modularize harden reengineer
-            shard strategize deprecate overhaul rework rewrite modernize synthesize formalize"""
+            shard strategize deprecate overhaul untangle disentangle rework rewrite
+            modernize synthesize formalize"""
         ),
         phrases=_phrases("root cause, from scratch, re architect, re design, re write, rule out"),
     ),
@@ -193,23 +196,28 @@ GROUPS: Final = (
         more=0.1,
         most=0.45,
         words=_plain(
-            "entire entirely whole across every throughout everywhere monolith monorepo fleet multitenant "
-            "systemwide comprehensive"
+            "entire entirely whole across throughout everywhere monolith monorepo fleet multitenant "
+            "systemwide comprehensive everything"
         ),
         phrases=_phrases(
             """end to end, all the places, all places, all modules, all services, all consumers,
             all callers, all files, all usages, all of our, multi tenant, multi region,
             multiple services, multiple files, multiple modules, several services, three services,
-            module boundaries, call sites, all components, all tests, every test, top to bottom"""
+            module boundaries, call sites, all components, all tests, every test, every file,
+            every module, every service,
+            every caller, every endpoint, every query, every place, every class, every page, top to bottom,
+            go through every, in every"""
         ),
     ),
     # --- what makes it treacherous
     Group(
         "concurrency",
-        first=0.38,
+        first=0.52,
         more=0.11,
         most=0.6,
-        words=_nouns("concurrency deadlock livelock starvation mutex semaphore linearizability atomicity")
+        words=_nouns(
+            "concurrency deadlock livelock starvation mutex semaphore linearizability atomicity lock"
+        )
         + _plain(
             "linearizable concurrent concurrently multithreaded threadsafe reentrant contention interleaving"
         ),
@@ -228,7 +236,8 @@ GROUPS: Final = (
         words=_plain(
             """distributed consensus raft paxos byzantine quorum sharding sharded replication replicas
             failover microservices idempotent idempotency saga crdt gossip partitioning scalable
-            scalability multiregion observability kubernetes invalidation"""
+            scalability multiregion observability kubernetes invalidation backup autoscaling replicate
+            tenancy rpo rto"""
         ),
         phrases=_phrases(
             """exactly once, at least once, eventual consistency, eventually consistent,
@@ -236,7 +245,8 @@ GROUPS: Final = (
             fault tolerance, high availability, service mesh, event sourcing, event driven,
             message queue, cache invalidation, partial failure, circuit breaker, graceful degradation,
             failure mode, failure modes, high throughput, real time, single point of failure,
-            back pressure, at scale"""
+            back pressure, at scale, disaster recovery, load balancer, load balancing, multi cluster,
+            multiple regions, high load"""
         ),
     ),
     Group(
@@ -263,12 +273,14 @@ GROUPS: Final = (
         most=0.45,
         words=_nouns("bottleneck regression p99 p95 tail leak")
         + _plain(
-            "latency throughput performance quadratic profiling oom spiked flaky intermittent intermittently"
+            "latency throughput performance quadratic profiling oom spiked flaky intermittent intermittently "
+            "crash crashes crashed crashing hangs freezes corrupt corrupted corruption outage incident"
         ),
         phrases=_phrases(
             """memory leak, heap dump, heap dumps, cpu usage, cold start, out of memory,
             garbage collector, time complexity, space complexity, slow query, n plus one, cache miss,
-            cache misses, o n"""
+            cache misses, o n, is down, goes down, went down, gets killed, is killed, race between,
+            file descriptors, under load, stops responding, keeps failing"""
         ),
     ),
     Group(
@@ -280,7 +292,8 @@ GROUPS: Final = (
         phrases=_phrases(
             """zero downtime, no downtime, backwards compatible, backward compatible,
             backwards compatibility, backward compatibility, breaking change, breaking changes,
-            without downtime, data loss, without breaking, legacy code, legacy system, blue green,
+            without downtime, data loss, without breaking, without changing, tests green, ci green,
+            keep the old, legacy code, legacy system, blue green,
             schema change, schema changes"""
         ),
     ),
@@ -295,7 +308,8 @@ GROUPS: Final = (
             """trade off, trade offs, pros and cons, edge case, edge cases, system design, design doc,
             data model, decision record, weak point, weak points, single source of truth,
             separation of concerns, migration path, testing strategy, which approach, best approach,
-            each approach, alternatives"""
+            each approach, alternatives, circular imports, circular dependencies, circular dependency,
+            tight coupling"""
         ),
     ),
     # --- explicit calls for rigour
@@ -307,12 +321,13 @@ GROUPS: Final = (
         words=_plain("ultrathink"),
         phrases=_phrases(
             """formal proof, formally prove, formally verify, formal verification, proof that, proof by,
-            proof of correctness, mathematical proof, prove that, disprove"""
+            proof of correctness, mathematical proof, prove that, disprove,
+            rigorous proof, rigorous argument, argue rigorously, rigorously show"""
         ),
     ),
     Group(
         "formal",
-        first=0.45,
+        first=0.4,
         more=0.16,
         most=0.8,
         words=_nouns(
@@ -407,7 +422,52 @@ GROUPS: Final = (
         + _plain("solve compute calculate evaluate simplify factor modulo sqrt frac sum remainder"),
         phrases=_phrases("how many ways, expected value, greatest common, least common, closed form"),
     ),
-    # --- facts the policy asks for, worth no points by themselves
+    # --- facts worth no points by themselves: what is given, what is told, and what the policy asks for
+    Group(
+        "passage",
+        words=_nouns("passage excerpt premise hypothesis"),
+        phrases=_phrases(
+            """the following information, following paragraph, following text, following article,
+            paragraph below, text below, article below, context below, based on the context,
+            according to the text, according to the article, given the context, read the following,
+            from the text, the following conversation, the following dialogue"""
+        ),
+    ),
+    Group(
+        "given",
+        verbs=_verbs(
+            """summarize translate proofread rephrase paraphrase shorten condense extract classify
+            polish rewrite reword simplify correct transcribe"""
+        ),
+        phrases=_phrases("turn these, turn this, in one sentence, make this shorter, bit shorter"),
+    ),
+    Group(
+        "creative",
+        words=_nouns(
+            "poem haiku limerick sonnet song lyric joke riddle toast birthday invitation story greeting"
+        ),
+    ),
+    Group(
+        "advice",
+        words=_plain("should would some best better ideas tips ways options advice suggestions why"),
+    ),
+    Group(
+        "quantity",
+        words=_plain(
+            """find calculate compute evaluate solve simplify value sum probability determine express
+            percent total average area smallest largest integer integers equation maximum minimum
+            remaining distance"""
+        ),
+    ),
+    Group(
+        "number",
+        words=_plain(
+            """two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty
+            fifty sixty hundred half twice times third quarter dozen each"""
+        ),
+    ),
+    Group("lookup"),
+    Group("thanks"),
     Group(
         "risky",
         words=_nouns("payment refund credential password migration entitlement")
@@ -441,47 +501,20 @@ GROUPS: Final = (
     ),
 )
 
-# A verb gives an order at the start of a sentence or after one of these.
-BEFORE_ORDERS: Final = frozenset(
-    _plain(
-        """please to and then also you we i ll let lets us me now just help must should can could will
-        would or but first next finally again so go it s kindly lastly ultrathink not don t try with by
-        for from principles through this step"""
-    )
-)
 
-# --- follow-ups: what a message says when it says only this
+def _joined(group: Group) -> Group:
+    """With the words of other languages."""
+    more = languages.WORDS.get(group.name)
+    return evolve(group, words=(*group.words, *more.split())) if more else group
 
-ACKNOWLEDGEMENTS: Final = frozenset(
-    _plain(
-        """ok okay k kk yes yep yeah yup ya sure no nope nah thanks thank thx ty cheers you your u cool
-        great nice awesome perfect good got it makes sense sounds fine right alright please go ahead do
-        that this continue proceed carry on keep going next lgtm looks works work job well done hi hello
-        hey howdy yo there morning afternoon evening night day bye goodbye worries problem skip all a
-        lot so much very to me for the help again now then just is are how m i am be with wow correct
-        exactly agreed indeed welcome excellent brilliant understood noted try retry
-        resume finish what time date"""
-    )
+
+GROUPS: Final = tuple(map(_joined, _ENGLISH))
+UNSPACED: Final = tuple(
+    (term, number)
+    for number, group in enumerate(GROUPS)
+    for term in languages.UNSPACED.get(group.name, "").split()
 )
-GREETINGS: Final = frozenset(
-    _plain(
-        "thanks thank thx ty cheers hi hello hey howdy yo morning evening night bye goodbye welcome time date"
-    )
-)
-GO_ON: Final = frozenset(
-    _plain(
-        "continue proceed go ahead yes yep yeah yup ya sure do carry keep next again try retry resume finish"
-    )
-)
-ANAPHORA: Final = frozenset(_plain("it that those them same again also instead too other others"))
-QUESTION_OPENERS: Final = frozenset(
-    _plain("what who when where which whose is are was were does did define name list whats")
-)
-EXPLAIN_OPENERS: Final = QUESTION_OPENERS | frozenset(
-    _plain("explain describe how why can could tell summarize")
-)
-PREAMBLE: Final = frozenset((*_plain("please hi hey hello ok okay so well now also and"), "\x01"))
-DEICTICS: Final = frozenset(_plain("our my this these here we us following attached below above"))
+"""Terms of alphabets without spaces, each with its group's place."""
 
 
 class Entry(NamedTuple):
@@ -494,24 +527,25 @@ class Entry(NamedTuple):
     anywhere: tuple[int, ...]
     in_orders: tuple[int, ...]
     outside_orders: tuple[int, ...]
-    phrases: tuple[tuple[frozenset[str], str, int], ...]
+    phrases: tuple[tuple[frozenset[bytes], bytes, int], ...]
 
 
-def _entries(groups: Sequence[Group]) -> dict[str, Entry]:
-    uses: dict[str, tuple[list[int], list[int], list[int]]] = {}
-    phrases: dict[str, list[tuple[frozenset[str], str, int]]] = {}
+def _entries(groups: Sequence[Group]) -> dict[bytes, Entry]:
+    uses: dict[bytes, tuple[list[int], list[int], list[int]]] = {}
+    phrases: dict[bytes, list[tuple[frozenset[bytes], bytes, int]]] = {}
     common = Counter(word for group in groups for phrase in group.phrases for word in phrase.split())
     for number, group in enumerate(groups):
         single = (phrase for phrase in group.phrases if " " not in phrase)
         for place, members in enumerate(((*group.words, *single), group.verbs, group.nouns)):
             for word in dict.fromkeys(members):
-                uses.setdefault(word, ([], [], []))[place].append(number)
+                uses.setdefault(word.encode(), ([], [], []))[place].append(number)
         for phrase in dict.fromkeys(group.phrases):
             parts = phrase.split()
             if len(parts) > 1:
                 # Looked for only in texts that have its rarest word, then only if they have all of them.
                 rarest = min(parts, key=lambda word: (common[word], -len(word)))
-                phrases.setdefault(rarest, []).append((frozenset(parts), f" {phrase} ", number))
+                words = frozenset(part.encode() for part in parts)
+                phrases.setdefault(rarest.encode(), []).append((words, f" {phrase} ".encode(), number))
     return {
         word: Entry(tuple(anywhere), tuple(in_orders), tuple(outside_orders), tuple(phrases.get(word, ())))
         for word in {**uses, **phrases}
@@ -520,5 +554,5 @@ def _entries(groups: Sequence[Group]) -> dict[str, Entry]:
 
 
 # A plain dict behind a read-only type: a mapping proxy would double the price of a look-up.
-ENTRIES: Final[Mapping[str, Entry]] = _entries(GROUPS)
+ENTRIES: Final[Mapping[bytes, Entry]] = _entries(GROUPS)
 VOCABULARY: Final = frozenset(ENTRIES)

@@ -63,22 +63,23 @@ class _Weighted:
     thresholds: Mapping[Tier, float]
 
     def __call__(self, _features: Features, scores: tuple[Step, ...], /) -> tuple[Tier, Step]:
-        rest = 1.0
-        strongest, most = "nothing", 0.0
         unheard: tuple[str, ...] = ()
         for step in scores:
-            if step.score is not None and step.name in STANDS_IN:
+            if step.name in STANDS_IN and step.score is not None:
                 unheard += STANDS_IN[step.name]
+        rest = 1.0
+        strongest, most = "nothing", 0.0
         for step in scores:
-            if step.score is None or step.name in unheard:
+            share, name = step.score, step.name
+            if not share or name in unheard:
                 continue
-            share = min(1.0, max(0.0, step.score * self.weights.get(step.name, 1.0)))
+            share = min(1.0, max(0.0, share * self.weights.get(name, 1.0)))
             rest *= 1.0 - share
             if share > most:
-                strongest, most = step.name, share
+                strongest, most = name, share
         score = round(1.0 - rest, 4)
         tier = tier_of(score, self.thresholds)
-        reason = f"difficulty {score:.2f}, most of it from {strongest}"
+        reason = _MOSTLY.get(strongest) or _mostly(strongest)
         facts: dict[str, Json] = {"strongest": strongest}
         if unheard:
             facts["unheard"] = list(unheard)
@@ -87,6 +88,16 @@ class _Weighted:
         if self.thresholds is not THRESHOLDS:
             facts["thresholds"] = {one.name: least for one, least in self.thresholds.items()}
         return tier, Step("tier", reason, score, "difficulty", facts)
+
+
+def _mostly(scorer: str) -> str:
+    return f"difficulty, most of it from {scorer}"
+
+
+# Those of the shipped scorers are spelt once: a decision takes microseconds.
+_MOSTLY: Final = {
+    name: _mostly(name) for name in ("nothing", "effort", "shape", "context", "agentic", "risk", "classifier")
+}
 
 
 def weighted(

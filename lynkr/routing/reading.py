@@ -1,4 +1,4 @@
-"""Read one ask: a single pass from text to counts, no regular expressions.
+r"""Read one ask: a single pass from text to counts, no regular expressions.
 
 ::
 
@@ -17,26 +17,33 @@ from typing import Final
 
 from attrs import field, frozen
 
-from lynkr.routing.lexicon import (
+from lynkr.routing.lexicon import ENTRIES, GROUPS, UNSPACED, VOCABULARY
+from lynkr.routing.openers import (
     ACKNOWLEDGEMENTS,
+    AMOUNTS,
     ANAPHORA,
     BEFORE_ORDERS,
+    CONFIRMS,
     DEICTICS,
-    ENTRIES,
     EXPLAIN_OPENERS,
     GO_ON,
     GREETINGS,
-    GROUPS,
+    LOOKUP_OPENERS,
     PREAMBLE,
-    VOCABULARY,
+    PREPOSITIONS,
+    TRIVIAL_OBJECTS,
+    TRIVIAL_ORDERS,
 )
 
 # Name of each group with its points for 0, 1, 2, ... hits; no group grows beyond 8.
 _POINTS: Final = tuple((group.name, tuple(map(group.points, range(9)))) for group in GROUPS)
-_STOP: Final = "\x01"
+_PLACES: Final = {group.name: place for place, group in enumerate(GROUPS)}
+_NUMBER: Final = _PLACES["number"]
+_STOP: Final = b"\x01"
+_PLEASE: Final = b"please"
 _STOPS: Final = frozenset((_STOP,))
-_CHOICES: Final = frozenset("bcd")
-_FIRST_ITEMS: Final = frozenset("123")
+_CHOICES: Final = frozenset((b"b", b"c", b"d"))
+_FIRST_ITEMS: Final = frozenset((b"1", b"2", b"3"))
 # First every whitespace becomes a space and every end of a clause a full stop; after the stops are marked,
 # every other sign becomes a space.  Other alphabets' bytes stay as they are.
 _ENDS: Final = b"!?;:,"
@@ -46,10 +53,20 @@ _SPACES: Final = bytes(
 _MARKS: Final = bytes(code if code == 1 or code > 127 or chr(code).isalnum() else 32 for code in range(256))
 _DIGITS: Final = b"0123456789"
 _NO_SIGNS: Final = bytes(set(range(256)) - set(_DIGITS + b"?\\$^"))
-_FANCY: Final = str.maketrans(dict.fromkeys("’‘“”„«»–—…·•→、。，．：；！？（）「」『』", " "))
+# The last four are spaces: no-break, narrow, thin and ideographic.
+_FANCY: Final = str.maketrans(
+    dict.fromkeys("’‘“”„«»–—…·•→¿¡、。，．：；！？（）「」『』\u00a0\u202f\u2009\u3000", " ")
+)
 
-HEAD_CHARS: Final = 1_100
-TAIL_CHARS: Final = 600
+HEAD_CHARS: Final = 700
+TAIL_CHARS: Final = 500
+"""Of a long ask so much is read: in the benchmarks, more changed no ranking."""
+
+_BRIEF: Final = 9
+_REPLY: Final = 10
+_LONG_QUESTION: Final = 30
+_FEW_DIGITS: Final = 5
+_AMOUNTS: Final = frozenset((b"many", b"much", b"old", b"far", b"long"))
 
 
 class AskKind(StrEnum):
@@ -66,6 +83,15 @@ class AskKind(StrEnum):
     """nothing but a greeting or thanks"""
 
 
+class Format(StrEnum):
+    """Formats of asks whose outcomes are known for dozens of models."""
+
+    CHOICE = "choice"
+    """a question with lettered answers"""
+    MATHS = "maths"
+    """a self-contained problem with numbers or formulas"""
+
+
 @frozen
 class Reading:
     """What the words of one ask say.  Holds numbers and group names, never text.
@@ -73,7 +99,9 @@ class Reading:
     *points* is the evidence per group of the lexicon whose words or phrases
     were found (0 for groups that are worth none by themselves).  *code_chars* is the size of its fenced code
     blocks, whose words are not counted.  *items* is how far the text numbers
-    its own points, *is_knowledge* an ask to be told something general.
+    its own points, *is_knowledge* an ask to be told something general,
+    *is_lookup* one for a single fact, *is_reply* a few words that answer a question or close a matter.
+    *format* is that of an exam question, None for anything else.
     """
 
     words: int = 0
@@ -87,27 +115,25 @@ class Reading:
     kind: AskKind = AskKind.NEW
     is_knowledge: bool = False
     points: Mapping[str, float] = field(factory=lambda: MappingProxyType({}))
+    is_lookup: bool = False
+    is_reply: bool = False
+    format: Format | None = None
 
     @property
     def doublings(self) -> float:
         """How often 12 words doubled make this length; 0 up to 12."""
-        return max(0.0, log2(self.words / 12)) if self.words else 0.0
+        return log2(self.words / 12) if self.words > 12 else 0.0
 
 
 NOTHING: Final = Reading()
 
 
-def words_of(text: str) -> list[str]:
-    r"""Folded words, with a stop sign after each clause.
+def words_of(text: str) -> list[bytes]:
+    r"""Folded words in UTF-8, with a stop sign after each clause.
 
     >>> words_of("Lock-free? Yes.")
-    ['lock', 'free', '\x01', 'yes', '\x01']
+    [b'lock', b'free', b'\x01', b'yes', b'\x01']
     """
-    return _marked(text).decode().split()
-
-
-def word_bytes(text: str) -> list[bytes]:
-    """As `words_of`, undecoded: what checksums are taken of."""
     return _marked(text).split()
 
 
@@ -120,101 +146,179 @@ def _marked(text: str) -> bytes:
     return spaced.replace(b". ", b" \x01 ").translate(_MARKS)
 
 
-def read(text: str) -> Reading:
-    """Read an ask whose envelopes are stripped.
+def window_of(text: str) -> str:
+    """What is read of an ask: the prose outside its code fences, of a long one the head and the tail.
 
-    Of a long text the head and the tail are read: what is asked stands there,
-    what is pasted in between.
+    What is asked stands there, what is pasted in between.
     """
+    return _capped(_without_code(text)[0] if "```" in text else text)
+
+
+def _capped(prose: str) -> str:
+    if len(prose) <= HEAD_CHARS + TAIL_CHARS:
+        return prose
+    return f"{prose[:HEAD_CHARS]}\n{prose[-TAIL_CHARS:]}"
+
+
+def read(text: str) -> Reading:
+    """Read an ask whose envelopes are stripped."""
+    return read_words(text)[0]
+
+
+def read_words(text: str) -> tuple[Reading, list[bytes]]:
+    """As `read`, with the words it was drawn from: those of the ask's window."""
     if not text:
-        return NOTHING
-    prose, code_chars = _without_code(text) if "`" in text else (text, 0)
+        return NOTHING, []
+    prose, code_chars = _without_code(text) if "```" in text else (text, 0)
     length = len(prose)
-    if length > HEAD_CHARS + TAIL_CHARS:
-        prose = f"{prose[:HEAD_CHARS]}\n{prose[-TAIL_CHARS:]}"
+    prose = _capped(prose)
     raw = prose.encode("utf-8", "replace")
     signs = raw.translate(None, _NO_SIGNS)
-    marked = _marked(prose)
-    words = marked.decode().split()
+    digits = len(signs) - len(signs.translate(None, _DIGITS))
+    words = _marked(prose).split()
     seen = set(words)
-    clauses = marked.count(1)
+    clauses = words.count(_STOP)
+    count = len(words) - clauses
     # Some alphabets write no spaces: six of their bytes count as a word.
-    count = max(len(words) - clauses, (len(raw) - len(prose)) // 6)
+    foreign = len(raw) - len(prose)
+    hits = _hits(words, seen)
+    if foreign > 3 * count:
+        count = max(count, foreign // 6)
+        for term, group in UNSPACED:
+            if term in prose:
+                hits[group] = hits.get(group, 0) + 1
+    points: dict[str, float] = {}
+    for group in sorted(hits) if len(hits) > 1 else hits:
+        name, worth = _POINTS[group]
+        points[name] = worth[min(8, hits[group])]
     if length > len(prose):
         count = count * length // len(prose)
-    return Reading(
-        words=count,
-        clauses=max(1, clauses),
-        questions=signs.count(b"?"),
-        digits=len(signs) - len(signs.translate(None, _DIGITS)),
-        code_chars=code_chars,
-        items=_items(seen),
-        has_choices=seen >= _CHOICES,
-        has_formulas=signs.count(b"\\") > 1 or signs.count(b"$") > 1 or signs.count(b"^") > 1,
-        kind=_kind(words),
-        is_knowledge=_is_knowledge(words),
-        points=MappingProxyType(_points(words, seen)),
+    has_choices = seen >= _CHOICES
+    has_formulas = digits < len(signs) and (
+        signs.count(b"\\") > 1 or signs.count(b"$") > 1 or signs.count(b"^") > 1
     )
+    if has_choices:
+        known: Format | None = Format.CHOICE
+    else:
+        has_numbers = digits >= 2 or hits.get(_NUMBER, 0) >= 2
+        is_formula = has_formulas and (digits > 0 or "maths" in points)
+        is_problem = not code_chars and _is_problem(seen, points, has_numbers, is_formula)
+        known = Format.MATHS if is_problem else None
+    opener, is_knowledge = _opening(words)
+    reading = Reading(
+        words=count,
+        clauses=clauses or 1,
+        questions=signs.count(b"?") if digits < len(signs) else 0,
+        digits=digits,
+        code_chars=code_chars,
+        items=_items(seen) if digits > 2 else 0,
+        has_choices=has_choices,
+        has_formulas=has_formulas,
+        kind=_kind(words, seen, points),
+        is_knowledge=is_knowledge,
+        points=MappingProxyType(points),
+        is_lookup=digits <= _FEW_DIGITS and _is_lookup(words, seen, opener, points),
+        is_reply=len(words) <= _REPLY and _is_reply(words),
+        format=known,
+    )
+    return reading, words
 
 
-def _kind(words: Sequence[str]) -> AskKind:
+def _kind(words: Sequence[bytes], seen: AbstractSet[bytes], points: Mapping[str, float]) -> AskKind:
     if len(words) > 24:
         return AskKind.NEW
-    said = set(words) - _STOPS
+    said = seen - _STOPS
     if said <= ACKNOWLEDGEMENTS:
         if said & GO_ON:
             return AskKind.GO_ON
         return AskKind.SMALL_TALK if said & GREETINGS else AskKind.ACKNOWLEDGES
+    if "thanks" in points and len(points) == 1:
+        return AskKind.SMALL_TALK
     return AskKind.REFERS if len(words) <= 15 and said & ANAPHORA else AskKind.NEW
 
 
-def _is_knowledge(words: Sequence[str]) -> bool:
-    opener = next((word for word in words[:4] if word not in PREAMBLE), "")
-    return opener in EXPLAIN_OPENERS and DEICTICS.isdisjoint(words)
+def _opening(words: Sequence[bytes]) -> tuple[bytes, bool]:
+    """The first word that says something, and whether it opens an ask to be told something general."""
+    for word in words[:4]:
+        if word not in PREAMBLE:
+            return word, word in EXPLAIN_OPENERS and DEICTICS.isdisjoint(words)
+    return b"", False
+
+
+def _is_reply(words: Sequence[bytes]) -> bool:
+    for word in words:
+        if word != _PLEASE:
+            return word in CONFIRMS
+    return False
+
+
+def _is_lookup(
+    words: Sequence[bytes], seen: AbstractSet[bytes], opener: bytes, points: Mapping[str, float]
+) -> bool:
+    """One fact is wanted, as far as the opening tells: "in which year", "how many", "translate X"."""
+    count = len(words)
+    if "lookup" in points:
+        return True
+    if count > _LONG_QUESTION or not opener or "advice" in points:
+        return False
+    if opener in PREPOSITIONS:
+        opener = words[min(count - 1, words.index(opener) + 1)]
+    if opener in LOOKUP_OPENERS:
+        return True
+    if opener in (b"how", b"wie"):
+        return words[min(count - 1, words.index(opener) + 1)] in AMOUNTS
+    return count <= _BRIEF and (opener in TRIVIAL_ORDERS or not TRIVIAL_OBJECTS.isdisjoint(seen))
+
+
+def _is_problem(
+    seen: AbstractSet[bytes], points: Mapping[str, float], has_numbers: bool, has_formulas: bool
+) -> bool:
+    """A self-contained problem of mathematics, not an instruction that has numbers in it."""
+    # "How many" is an exam's word even where a technical one stands by.
+    if has_numbers and b"how" in seen and not _AMOUNTS.isdisjoint(seen):
+        return True
+    if "tech" in points:
+        return False
+    return (has_numbers and "quantity" in points) or has_formulas
 
 
 def _without_code(text: str) -> tuple[str, int]:
     """The text outside fences, and how many characters stand inside."""
     pieces = text.split("```")
-    if len(pieces) == 1:
-        return text, 0
     return " ".join(pieces[0::2]), sum(map(len, pieces[1::2]))
 
 
-def _items(seen: AbstractSet[str]) -> int:
+def _items(seen: AbstractSet[bytes]) -> int:
     """How far the text counts: 3 if it has items 1, 2 and 3."""
     if not seen >= _FIRST_ITEMS:
         return 0
     number = 3
-    while number < 9 and str(number + 1) in seen:
+    while number < 9 and b"%d" % (number + 1) in seen:
         number += 1
     return number
 
 
-def _points(words: Sequence[str], seen: AbstractSet[str]) -> dict[str, float]:
-    counts = [0] * len(GROUPS)
-    joined = ""
-    # The order of a set of words depends on the hash seed; counts do not, and _POINTS orders the result.
+def _hits(words: Sequence[bytes], seen: AbstractSet[bytes]) -> dict[int, int]:
+    """Words and phrases found, per group."""
+    counts: dict[int, int] = {}
+    joined = b""
+    # The order of a set of words depends on the hash seed; counts do not.
     for word in VOCABULARY.intersection(seen):
         anywhere, in_orders, outside_orders, phrases = ENTRIES[word]
         for group in anywhere:
-            counts[group] += 1
+            counts[group] = counts.get(group, 0) + 1
         if in_orders or outside_orders:
             for group in in_orders if _gives_an_order(words, word) else outside_orders:
-                counts[group] += 1
+                counts[group] = counts.get(group, 0) + 1
         for parts, phrase, group in phrases:
             if parts <= seen:
-                joined = joined or f" {' '.join(words)} "
+                joined = joined or b" %b " % b" ".join(words)
                 if phrase in joined:
-                    counts[group] += 1
-    return {
-        name: table[hits] if hits < 9 else table[8]
-        for (name, table), hits in zip(_POINTS, counts, strict=True)
-        if hits
-    }
+                    counts[group] = counts.get(group, 0) + 1
+    return counts
 
 
-def _gives_an_order(words: Sequence[str], verb: str) -> bool:
+def _gives_an_order(words: Sequence[bytes], verb: bytes) -> bool:
     """Whether one of the first occurrences of *verb* stands where an imperative or infinitive stands."""
     at = -1
     for _ in range(3):
@@ -225,6 +329,6 @@ def _gives_an_order(words: Sequence[str], verb: str) -> bool:
         if at == 0:
             return True
         before = words[at - 1]
-        if before == _STOP or before in BEFORE_ORDERS or before.endswith("ly"):
+        if before == _STOP or before in BEFORE_ORDERS or before.endswith(b"ly"):
             return True
     return False

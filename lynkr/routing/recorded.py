@@ -35,7 +35,7 @@ from lynkr.routing.decision import (
 from lynkr.routing.features import Features, Traffic
 from lynkr.routing.media import Media, MediaKind
 from lynkr.routing.protocols import Scorer
-from lynkr.routing.reading import AskKind, Reading
+from lynkr.routing.reading import AskKind, Format, Reading
 
 VERSION: Final = 1
 """Of the JSON's shape; a reader refuses any other."""
@@ -181,9 +181,12 @@ def features_of_json(value: Mapping[str, Any]) -> Features:
 
 
 def _reading(value: Mapping[str, Any]) -> Reading:
-    if "kind" in value:
-        value = {**value, "kind": AskKind(value["kind"])}
-    return Reading(**value)
+    told = dict(value)
+    if "kind" in told:
+        told["kind"] = AskKind(told["kind"])
+    if "format" in told:
+        told["format"] = Format(told["format"])
+    return Reading(**told)
 
 
 def _media(value: Sequence[str]) -> Media:

@@ -151,7 +151,8 @@ class _FitsContext:
                 fitting.append(target)
             elif features.least_input_tokens < window:
                 possible.append(target)
-        kept = tuple(fitting or possible)
+        # The very tuple where nothing is dropped: the router then need not look its tiers up again.
+        kept = targets if len(fitting) == len(targets) else tuple(fitting or possible)
         if fitting or not possible:
             return kept, _exclusion("window", CONTEXT_TOO_SMALL, targets, kept, tokens=features.input_tokens)
         reason = f"about {features.input_tokens} tokens and the output asked for fit nowhere for sure"

@@ -13,6 +13,7 @@ A scorer of one's own is a function of the same shape:
 0.25
 """
 
+from collections.abc import Mapping
 from math import exp
 from typing import Final
 
@@ -33,8 +34,26 @@ _MOST_TRAPS: Final = 0.8
 # However broad a task, its breadth counts half from here on and ends below REASONING: that takes rigour.
 _BROAD: Final = 0.8
 _MOST_BREADTH: Final = 1.25
-# Being told about a hard thing is not doing it.
+# Being told about a hard thing is not doing it; a poem about one, or a slip of the pen in one, even less so.
 _TOLD: Final = 0.55
+_MENTIONED: Final = 0.3
+_ABOUT: Final = frozenset(("creative", "benign"))
+_ASKING: Final = frozenset((AskKind.NEW, AskKind.REFERS))
+_KINDS: Final = {
+    **dict.fromkeys(("tech", "soft_tech"), "code"),
+    **dict.fromkeys(("task", "prose"), "light"),
+    **dict.fromkeys(_TRAPS, "traps"),
+    **dict.fromkeys(_HEAVY, "heavy"),
+    **dict.fromkeys(_RIGOUR, "rigour"),
+}
+_WORTH: Final = frozenset(_KINDS)
+_GRAVE: Final = frozenset((*_HEAVY, "traps", *_RIGOUR))
+_ONE_TASK: Final = 0.3
+# A task that lists what it has to cover: each item counts, in an ask of at most a page.
+_FEW_ASPECTS: Final = 3
+_PER_ASPECT: Final = 0.1
+_MOST_ASPECTS: Final = 0.3
+_ONE_PAGE: Final = 120
 _SHORT_QUESTION: Final = 8
 _ONE_NAME: Final = 0.3
 
@@ -56,32 +75,59 @@ def _score(points: float) -> float:
 def effort_points(reading: Reading) -> dict[str, float]:
     """How much work the words of one ask call for, in points per kind of evidence."""
     found = reading.points
-    if not found and not reading.code_chars:
-        return {}
-    code = found.get("tech", 0.0) + found.get("soft_tech", 0.0) + (0.3 if reading.code_chars else 0.0)
-    traps = min(_MOST_TRAPS, sum([found[group] for group in _TRAPS if group in found]))
-    heavy = {group: found[group] for group in _HEAVY if group in found}
-    rigour = {group: found[group] for group in _RIGOUR if group in found}
+    evidence = {} if _WORTH.isdisjoint(found) and not reading.code_chars else _evidence(reading, found)
+    if reading.is_reply and _GRAVE.isdisjoint(evidence):
+        return {name: round(points / 2, 3) for name, points in evidence.items()}
+    if reading.is_lookup or reading.kind not in _ASKING:
+        return evidence
+    # Who wants something done, and not just a fact, wants one clear task at least.
+    lacking = round(_ONE_TASK - sum(evidence.values()), 3)
+    if lacking > 0:
+        evidence["ask"] = lacking
+    return evidence
+
+
+def _evidence(reading: Reading, found: Mapping[str, float]) -> dict[str, float]:
+    sums = {"code": 0.3 if reading.code_chars else 0.0, "light": 0.0, "traps": 0.0}
+    heavy: dict[str, float] = {}
+    rigour: dict[str, float] = {}
+    for group, points in found.items():
+        kind = _KINDS.get(group)
+        if kind == "heavy":
+            heavy[group] = points
+        elif kind == "rigour":
+            rigour[group] = points
+        elif kind is not None:
+            sums[kind] += points
+    code, light, traps = sums.values()
     if "formal" in rigour and "verify" in found and "proof" not in rigour:
         rigour["verify"] = 0.7
-    if reading.is_knowledge and "work" not in heavy and "build" not in heavy and not rigour:
-        traps *= _TOLD
-        heavy = {group: round(points * _TOLD, 3) for group, points in heavy.items()}
+    is_about = not _ABOUT.isdisjoint(found)
+    if "given" in found and code <= _ONE_NAME:
+        heavy.pop("work", None)  # to rewrite a sentence is no rewrite of a system
+        is_about = True
+    works = "work" in heavy or "build" in heavy
+    share = 1.0
+    if reading.is_knowledge and not works and not rigour:
+        share = _TOLD
         if reading.words <= _SHORT_QUESTION and code <= _ONE_NAME:
+            code *= share
+    elif is_about and not works:
+        share = _MENTIONED
+        if "benign" not in found:
             code *= _TOLD
-    light = found.get("task", 0.0) + found.get("prose", 0.0)
-    evidence: dict[str, float] = {
-        "code": min(_MOST_CODE, code),
-        "light": min(_MOST_LIGHT, light),
-        "traps": traps,
-        **heavy,
-    }
+    elif (light or works) and reading.clauses > _FEW_ASPECTS and reading.words <= _ONE_PAGE:
+        heavy["aspects"] = min(_MOST_ASPECTS, _PER_ASPECT * (reading.clauses - _FEW_ASPECTS))
+    evidence = {"code": min(_MOST_CODE, code), "light": min(_MOST_LIGHT, light)}
+    if traps:
+        evidence["traps"] = min(_MOST_TRAPS, traps * share)
+    for group, points in heavy.items():
+        evidence[group] = points if group == "aspects" else points * share
     breadth = sum(evidence.values())
-    if breadth > _BROAD:
-        kept = min(_MOST_BREADTH, _BROAD + (breadth - _BROAD) / 2)
-        evidence = {name: round(points * kept / breadth, 3) for name, points in evidence.items()}
+    share = min(_MOST_BREADTH, _BROAD + (breadth - _BROAD) / 2) / breadth if breadth > _BROAD else 1.0
+    evidence = {name: round(points * share, 3) for name, points in evidence.items() if points}
     evidence.update(rigour)
-    return {name: points for name, points in evidence.items() if points > 0}
+    return evidence
 
 
 def effort(features: Features) -> Step:
@@ -89,35 +135,42 @@ def effort(features: Features) -> Step:
     evidence = effort_points(features.reading)
     if not evidence:
         return _NO_EFFORT
-    score = _score(sum(evidence.values()))
     strongest = max(evidence, key=evidence.__getitem__)
-    return Step(
-        "effort",
-        f"the ask's words: mostly {strongest}",
-        score,
-        "ask_words",
-        evidence,
-    )
+    if strongest == "ask" and len(evidence) == 1:
+        return _ONE_TASK_STEP
+    return Step("effort", _MOSTLY[strongest], _score(sum(evidence.values())), "ask_words", evidence)
 
 
 _NO_EFFORT: Final = Step("effort", "no word of effort", 0.0, "no_effort_words")
+_ONE_TASK_STEP: Final = Step("effort", "one task", _score(_ONE_TASK), "one_task", {"ask": _ONE_TASK})
+# Spelt once: a decision takes microseconds.
+_MOSTLY: Final = {
+    name: f"the ask's words: mostly {name}"
+    for name in ("ask", "code", "light", "traps", "aspects", "verify", *_HEAVY, *_RIGOUR)
+}
 
 
 def shape(features: Features) -> Step:
     """What the form of the ask tells: its length, numbers, formulas, choices, questions, code."""
     reading = features.reading
-    points = min(0.6, 0.09 * reading.doublings) + min(0.02, 0.002 * reading.words)
-    points += min(0.12, 0.01 * reading.digits)
-    if "maths" in reading.points:
-        points += reading.points["maths"] if reading.digits or reading.has_formulas else 0.08
+    found = reading.points
+    length = min(0.6, 0.09 * reading.doublings)
+    # What is given to be read makes an ask long, not hard.
+    points = (length / 2 if "passage" in found else length) + min(0.02, 0.002 * reading.words)
+    if reading.digits:
+        points += min(0.12, 0.01 * reading.digits)
+    if "maths" in found:
+        points += found["maths"] if reading.digits or reading.has_formulas else 0.08
     if reading.has_formulas:
         points += 0.12
     if reading.has_choices:
         points += 0.12
     if reading.items:
         points += 0.1
-    points += min(0.12, 0.04 * max(0, reading.questions - 1))
-    points += min(0.25, reading.code_chars / 8_000)
+    if reading.questions > 1:
+        points += min(0.12, 0.04 * (reading.questions - 1))
+    if reading.code_chars:
+        points += min(0.25, reading.code_chars / 8_000)
     return Step("shape", f"{reading.words} words, {reading.clauses} clauses", _score(points), "ask_shape")
 
 

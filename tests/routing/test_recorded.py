@@ -28,7 +28,7 @@ from lynkr.routing import (
 )
 from lynkr.routing.context import SessionKey, SessionSource
 from lynkr.routing.media import Media, MediaKind
-from lynkr.routing.reading import AskKind, Reading
+from lynkr.routing.reading import AskKind, Format, Reading
 from lynkr.routing.recorded import (
     Deferred,
     decision_json,
@@ -53,6 +53,8 @@ READINGS = st.builds(
     words=SMALL,
     clauses=SMALL,
     kind=st.sampled_from(AskKind),
+    format=st.none() | st.sampled_from(Format),
+    is_lookup=st.booleans(),
     has_choices=st.booleans(),
     points=st.dictionaries(st.sampled_from(("tech", "proof")), st.floats(0, 2)),
 )
@@ -142,7 +144,7 @@ def test_every_feature_differs_from_its_default_somewhere_above():
             ), attribute.name  # fmt: skip
     for attribute in attrs.fields(Reading):
         if attribute.name != "points":
-            assert attribute.type in (int, bool, AskKind), attribute.name
+            assert attribute.type in (int, bool, AskKind, Format | None), attribute.name
 
 
 @given(MOMENTS)
@@ -181,7 +183,7 @@ def test_what_was_recorded_gives_the_very_decision_again(data, moment):
 def test_no_text_of_any_request_is_recorded(request_):
     features = features_of(request_)
     told = json.dumps(through_json(features_json(features)), ensure_ascii=False)
-    allowed = {kind.value for kind in (*AskKind, *Traffic, *MediaKind, *WireFormat)}
+    allowed = {kind.value for kind in (*AskKind, *Traffic, *MediaKind, *WireFormat, *Format)}
     words = {part for part in features.ask.split() if len(part) > 12}
     assert not any(word in told for word in words - allowed)
 

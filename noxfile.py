@@ -1,9 +1,11 @@
 """Every check and chore, each in its own virtual environment: ``nox -s NAME``."""
 
+import hashlib
 import json
 import os
 import re
 import shutil
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -167,6 +169,77 @@ def _install_python_client(session: nox.Session, folder: Path, name: str, *, lat
     session.log(f"installing {', '.join(wanted.split())}")
     session.run("python", "-m", "pip", "--python", python, "install", "-q", "-r", str(requirements))
     requirements.rename(installed)
+
+
+_CHROMIUM = Path("/usr/bin/chromium")
+_PICTURES = Path("build") / "screenshots"
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Look at every page of the dashboard in a real Chromium; pictures go to build/screenshots."""
+    _need_chromium(session)
+    _install(session, "dev", "browser")
+    pictures = _PICTURES.resolve()
+    pytest = str(Path(session.bin) / "pytest")
+    tests = [str(path) for path in sorted((Path("tests") / "browser").glob("browser_*.py"))]
+    options = ["--screenshots", str(pictures), "-p", "no:cacheprovider", "-n", "2", "--dist", "load"]
+    env = {"PYTHONPATH": str(_tests_alone(session))}
+    session.run(pytest, "-o", "pythonpath=", *options, *tests, *session.posargs, env=env)
+    session.log(f"pictures: {pictures}")
+
+
+def _need_chromium(session: nox.Session) -> None:
+    """Install Debian's Chromium where it is missing and we may; say what to do where we may not."""
+    if _CHROMIUM.exists():
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        session.error(
+            f"these tests drive {_CHROMIUM}, which is not there: install it, on Debian with "
+            "`sudo apt-get install chromium`, or run this session as root"
+        )
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    session.run("apt-get", "update", "-q", external=True, silent=True)
+    packages = ("chromium", "fonts-dejavu-core")
+    session.run(
+        "apt-get", "install", "-q", "-y", "--no-install-recommends", *packages,
+        external=True, silent=True, env=env,
+    )  # fmt: skip
+
+
+# What the dashboard draws with: the npm package, and the SHA-512 of its archive.
+_UPLOT = "uplot@1.6.32"
+_UPLOT_SHA512 = (
+    "2883159c6ebccefbb95d751b0b82d010f9e1c0ec41b8bc96d401eda66e882935"
+    "c89a46cb824332fa369b8cb8122cc6ac36e186cd09bf7a9ded3a4c93c6989023"
+)
+_VENDORED = {
+    "package/dist/uPlot.iife.min.js": "uPlot.js",
+    "package/dist/uPlot.min.css": "uPlot.css",
+    "package/LICENSE": "uPlot.LICENSE.txt",
+}
+
+
+@nox.session
+def vendor(session: nox.Session) -> None:
+    """Fetch the charting library anew; to upgrade, change its version and hash above."""
+    folder = Path(session.create_tmp())
+    for old in folder.glob("*.tgz"):
+        old.unlink()
+    npm = ["npm", "pack", _UPLOT, "--pack-destination", str(folder), "--loglevel=error"]
+    session.run(*npm, external=True, silent=True)
+    (archive,) = folder.glob("*.tgz")
+    found = hashlib.sha512(archive.read_bytes()).hexdigest()
+    if found != _UPLOT_SHA512:
+        session.error(f"{_UPLOT} is not what it was: its archive's SHA-512 is {found}")
+    target = Path("lynkr_server") / "dashboard" / "static" / "vendor"
+    with tarfile.open(archive) as files:
+        for member, name in _VENDORED.items():
+            content = files.extractfile(member)
+            if content is None:
+                session.error(f"{_UPLOT} has no {member}")
+            (target / name).write_bytes(content.read())
+    (target / "VERSION.txt").write_text(f"{_UPLOT}\nsha512 {found}\n", "utf-8")
 
 
 @nox.session

@@ -5,6 +5,7 @@ import asyncio
 import errno
 import logging
 import math
+import secrets
 import socket
 import sys
 from collections.abc import Sequence
@@ -14,14 +15,17 @@ from types import FrameType
 from typing import Final, TextIO
 
 import uvicorn
+from attrs import evolve
 
 from lynkr.assembly import build_gateway, served_models
 from lynkr.errors import ConfigError
 from lynkr.providers import AiohttpTransport
+from lynkr.secret import Secret
 from lynkr.settings import ServerSettings, Settings, process_environment
 from lynkr.telemetry.log import LOGGER
 from lynkr_server.access import refuse_open_bind
 from lynkr_server.app import App
+from lynkr_server.dashboard import Dashboard
 from lynkr_server.protocol import BoundedProtocol
 
 _BACKLOG: Final = 2048
@@ -119,6 +123,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="a TOML file")
     parser.add_argument("--host", help="address to bind (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to bind (default 8081; 0 takes a free one)")
+    parser.add_argument(
+        "--dashboard",
+        action="store_true",
+        help="open the dashboard, with a key for this run, which is printed, where none is set",
+    )
     arguments = parser.parse_args(argv)
     chosen = {"server.host": arguments.host, "server.port": arguments.port}
     overrides = {key: value for key, value in chosen.items() if value is not None}
@@ -126,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = Settings.from_process(arguments.config, overrides=overrides)
         settings = settings.for_serving(process_environment())
         refuse_open_bind(settings.server.host, settings.server.accepted_keys)
-        return _run(settings)
+        return _run(settings, dashboard=arguments.dashboard)
     except ConfigError as error:
         sys.stderr.write(f"lynkr: {error}\n")
         return 2
@@ -142,7 +151,7 @@ def _log_to(stream: TextIO) -> None:
     logger.propagate = False
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, *, dashboard: bool) -> int:
     if settings.telemetry.log_requests:
         _log_to(sys.stderr)
     host, port = settings.server.host, settings.server.port
@@ -154,14 +163,26 @@ def _run(settings: Settings) -> int:
     with ExitStack() as closing:
         for bound in sockets:
             closing.enter_context(bound)
+        if dashboard:
+            settings = _with_admin_key(settings, f"{url_of(sockets[0])}/dashboard")
         # Made before the loop runs, so that what is wrong is said in one line; nothing is opened on the
         # network until the first request.
         gateway = build_gateway(settings, transport=AiohttpTransport())
-        server = Server(
-            App(lambda: gateway, settings.server, models=served_models(settings)), settings.server
-        )
+        models, pages = served_models(settings), Dashboard(settings)
+        app = App(lambda: gateway, settings.server, models=models, dashboard=pages)
+        server = Server(app, settings.server)
         server.run(sockets)
     return 1 if server.force_exit or not server.started else 0
+
+
+def _with_admin_key(settings: Settings, url: str) -> Settings:
+    """*settings* with a key for this run where the owner set none; says where the dashboard is."""
+    if settings.server.admin_key:
+        sys.stdout.write(f"dashboard: {url} (its key is the one you set)\n")
+        return settings
+    key = secrets.token_urlsafe(24)
+    sys.stdout.write(f"dashboard: {url}\ndashboard key, for this run only: {key}\n")
+    return evolve(settings, server=evolve(settings.server, admin_key=Secret(key)))
 
 
 if __name__ == "__main__":

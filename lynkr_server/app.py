@@ -30,6 +30,7 @@ from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 from lynkr_server.access import KeyCheck, Unauthorised
 from lynkr_server.admission import Door
+from lynkr_server.dashboard import Dashboard
 from lynkr_server.http import (
     JSON_HEADERS,
     ClientGone,
@@ -66,15 +67,22 @@ class App:
     """The gateway as an ASGI application.
 
     *factory* is called when the server starts, inside its event loop; the
-    gateway it gives is closed when the server stops.
+    gateway it gives is closed when the server stops.  *dashboard* answers for
+    the paths it owns, behind its own door.
     """
 
     def __init__(
-        self, factory: Callable[[], Gateway], settings: ServerSettings, *, models: Sequence[ServedModel] = ()
+        self,
+        factory: Callable[[], Gateway],
+        settings: ServerSettings,
+        *,
+        models: Sequence[ServedModel] = (),
+        dashboard: Dashboard | None = None,
     ) -> None:
         self._factory = factory
         self._settings = settings
         self._models = tuple(models)
+        self._dashboard = dashboard
         self._keys = KeyCheck(settings.accepted_keys)
         self._codecs: dict[WireFormat, Codec] = {
             codec.format: codec for codec in (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
@@ -136,6 +144,10 @@ class App:
         headers: dict[str, str] = {}
         try:
             headers = read_headers(scope["headers"], self._settings.max_header_bytes)
+            if self._dashboard is not None and self._dashboard.owns(path):
+                incoming = Incoming(scope, receive, send, headers)
+                await self._dashboard.serve(incoming, self._running(), len(self._serving))
+                return
             handler = self._handler(path, scope["method"])
             if path not in self._open_paths:
                 self._keys.admit(headers)
@@ -381,4 +393,4 @@ def create_app(settings: Settings) -> App:
     def gateway() -> Gateway:
         return build_gateway(settings, transport=AiohttpTransport())
 
-    return App(gateway, settings.server, models=served_models(settings))
+    return App(gateway, settings.server, models=served_models(settings), dashboard=Dashboard(settings))

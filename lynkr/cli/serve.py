@@ -18,6 +18,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--host", help="the address to bind (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="the port to bind (default 8081; 0 takes a free one)")
+    parser.add_argument(
+        "--dashboard",
+        action="store_true",
+        help="open the dashboard, with a key for this run, which is printed, where none is set",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"{error.name} is not installed; run: pip install 'lynkr-router[server]'"
         ) from error
-    status = server.main(_words(arguments.config, arguments.host, arguments.port))
+    words = _words(arguments.config, arguments.host, arguments.port)
+    status = server.main([*words, "--dashboard"] if arguments.dashboard else words)
     return int(status or 0)
 
 

@@ -43,12 +43,13 @@ def load_settings(
     _complete_providers(tree, environ)
     _read_keys(tree, ("server",), environ)
     _read_keys(tree, ("server",), environ, "metrics_key")
+    _read_keys(tree, ("server",), environ, "admin_key")
     problems += _unknown_providers(tree)
     problems += _bad_names(tree)
     problems += _bad_urls(tree)
     settings, faults = structure(cls, tree)
     raise_for([*problems, *faults])
-    raise_for(_exposure(settings, tree))
+    raise_for([*_exposure(settings, tree), *_shared_key(settings, tree)])
     return evolve(
         settings,
         providers=MappingProxyType(
@@ -156,7 +157,7 @@ def _read_keys(tree: RawTree, section: KeyPath, environ: Mapping[str, str], key:
 
 def _key_variables(tree: RawTree) -> Iterator[str]:
     for section in (tree.table("server"), *tree.tables("providers").values()):
-        for name in ("api_key_env", "metrics_key_env"):
+        for name in ("api_key_env", "admin_key_env", "metrics_key_env"):
             variable = section.get(name)
             if isinstance(variable, str):
                 yield variable.strip()
@@ -245,6 +246,14 @@ def _exposure(settings: Settings, tree: RawTree) -> Iterator[Problem]:
         key = ("otel", "endpoint")
         message = "is not an http or https URL without credentials"
         yield Problem(key, tree.origin(key), message, "write it as http://127.0.0.1:4318")
+
+
+def _shared_key(settings: Settings, tree: RawTree) -> Iterator[Problem]:
+    server = settings.server
+    if server.admin_key and server.admin_key in server.accepted_keys:
+        key = ("server", "admin_key")
+        fix = "give the dashboard a key of its own: every client holds the API key"
+        yield Problem(key, tree.origin(key), "is an API key as well", fix)
 
 
 def _ignored(environ: Mapping[str, str], key_variables: set[str]) -> Iterator[Notice]:

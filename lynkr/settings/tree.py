@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 MIB: Final = 1024 * 1024
+ADMIN_KEY_LENGTH: Final = 16
+"""Signs an admin key has at least: nobody guesses a random one of that length."""
 IN_MEMORY: Final = Path(":memory:")
 _TIMEOUTS: Final = Timeouts()
 DEFAULT_FLAGSHIP: Final = Target("anthropic", "claude-opus-4-5")
@@ -96,6 +98,13 @@ def _variable(_: object, __: "Attribute[Any]", value: str | None) -> None:
         raise BadValueError("is not the name of an environment variable", fix)
 
 
+def _admin_key(_: object, __: "Attribute[Any]", value: Secret | None) -> None:
+    if value and len(value.reveal()) < ADMIN_KEY_LENGTH:
+        raise BadValueError(
+            f"is shorter than {ADMIN_KEY_LENGTH} signs", "write what `openssl rand -hex 32` prints"
+        )
+
+
 def _port(_: object, __: "Attribute[Any]", value: int) -> None:
     if not 0 <= value <= 65_535:
         raise BadValueError("is not a port", "write a number from 1 to 65535, or 0 for any free port")
@@ -146,7 +155,8 @@ class ServerSettings:
     """Where the gateway listens and what it admits.
 
     Any address but a loopback one needs an API key.  *api_key* and *api_keys*
-    (several, to change them without a gap) are all accepted.  *metrics_key*
+    (several, to change them without a gap) are all accepted.  *admin_key* opens
+    the dashboard and nothing else does; without it the dashboard is off.  *metrics_key*
     opens ``/metrics`` and nothing else does, unless *metrics_open* shows them to
     everyone who reaches a loopback address.  *max_in_flight* counts requests
     being read, or whose answer does not stream, and *max_streams* those that do;
@@ -165,6 +175,8 @@ class ServerSettings:
     metrics_key: Secret | None = None
     metrics_key_env: str | None = field(default=None, validator=_variable)
     metrics_open: bool = False
+    admin_key: Secret | None = field(default=None, validator=_admin_key)
+    admin_key_env: str | None = field(default=None, validator=_variable)
     max_body_bytes: int = field(default=32 * MIB, validator=_positive)
     max_header_bytes: int = field(default=64 * 1024, validator=_positive)
     max_in_flight: int = field(default=1024, validator=_positive)

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from tests.dashboard.seeded import ADMIN_KEY
 from tests.server.running import House, house
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One running gateway for the tests of a module that change nothing but their own models."""
-    with house(tmp_path_factory.mktemp("ledger") / "ledger.sqlite3") as running:
+    ledger = tmp_path_factory.mktemp("ledger") / "ledger.sqlite3"
+    with house(ledger, **{"server.admin_key": ADMIN_KEY}) as running:
         yield running
 
 

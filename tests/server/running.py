@@ -23,6 +23,7 @@ from lynkr.testing import Simulator, SimulatorServer
 from lynkr.testing.faults import Answer, Fault, Script, Send, stall
 from lynkr_server.__main__ import Server, listen, url_of
 from lynkr_server.app import App
+from lynkr_server.dashboard import Dashboard
 from tests.gateway.house import TIERS, settings_for
 
 PATIENCE = 10.0
@@ -143,7 +144,8 @@ def serving(settings: Settings, bound: socket.socket | None = None) -> Iterator[
     """The gateway of *settings*, on a free port or on *bound*."""
     gateway = build_gateway(settings, transport=AiohttpTransport())
     bound = listen("127.0.0.1", 0)[0] if bound is None else bound
-    app = App(lambda: gateway, settings.server, models=served_models(settings))
+    models, dashboard = served_models(settings), Dashboard(settings)
+    app = App(lambda: gateway, settings.server, models=models, dashboard=dashboard)
     server = _Thread(app, settings.server)
     thread = threading.Thread(target=server.run, args=([bound],), name="gateway")
     url = url_of(bound)

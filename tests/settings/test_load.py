@@ -187,6 +187,8 @@ def test_every_plain_key_is_in_the_precedence_test():
         ("server", "api_key"),
         ("server", "api_key_env"),
         ("server", "api_keys"),
+        ("server", "admin_key"),
+        ("server", "admin_key_env"),
         ("server", "metrics_key"),
         ("server", "metrics_key_env"),
         ("pricing", "overrides"),

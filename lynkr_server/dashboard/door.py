@@ -1,0 +1,148 @@
+"""Who may see the dashboard.
+
+One key opens it, the owner's `server.admin_key`; the API keys do not.  A
+browser shows the key once and gets a session: 256 random bits in a cookie that
+scripts cannot read and that no other site's page can make the browser send.
+Programs show the key itself, as a bearer token.  Both are compared by digest,
+whole and in constant time.  Nothing is granted for what ``Host``, ``Origin`` or
+``X-Forwarded-*`` say, so a name of a stranger's that leads to the loopback
+address opens nothing: the browser keeps no session under it.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from attrs import define
+
+from lynkr.errors import ClientWireError
+from lynkr.secret import Secret
+
+COOKIE: Final = "lynkr_admin"
+SESSION_SECONDS: Final = 12 * 3600
+MAX_SESSIONS: Final = 32
+"""Browsers logged in at once; one more logs the oldest out."""
+GUESSES: Final = 10
+"""Wrong keys from one address at once, by either way in; a new one is allowed each `GUESS_SECONDS`."""
+GUESS_SECONDS: Final = 6.0
+_MAX_GUESSERS: Final = 1024
+
+
+class NotAdmitted(ClientWireError):
+    """No session, or no key of the dashboard's (401)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=401)
+
+
+class TooManyGuesses(ClientWireError):
+    """This address showed too many wrong keys (429); *retry_after* is in seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("too many wrong keys from this address; wait a little", status=429)
+        self.retry_after = retry_after
+
+
+@define
+class _Guesser:
+    """What is left of an address's allowance, as of *at* (seconds)."""
+
+    left: float
+    at: float
+
+
+class AdminDoor:
+    """Lets in who shows *key*, or a session it opened.  *clock* is in seconds, monotonic.
+
+    Sessions live in this process: a restart logs everybody out.
+    """
+
+    def __init__(self, key: Secret, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._key = _digest(key.reveal().encode())
+        self._clock = clock
+        self._sessions: OrderedDict[bytes, float] = OrderedDict()  # digest of the token: when it ends
+        self._guessers: OrderedDict[tuple[str, str], _Guesser] = OrderedDict()
+
+    def admit(self, headers: Mapping[str, str], peer: str) -> None:
+        """Do nothing for a session or a bearer of the key.
+
+        *peer* is the address the connection comes from; behind a proxy that is the proxy's.
+
+        Raises:
+            NotAdmitted: neither was shown, or the one shown is not, or no longer, good.
+            TooManyGuesses: the key was wrong too often.
+        """
+        if self._has_session(headers):
+            return
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise NotAdmitted("log in, or send the dashboard's key as a bearer token")
+        # Headers were read as latin-1, which gives the bytes back.
+        self._check(token.strip().encode("latin-1", "replace"), ("bearer", peer))
+
+    def log_in(self, key: str, peer: str) -> str:
+        """A new session for who shows the *key*: the token its cookie holds.
+
+        Raises:
+            NotAdmitted: the key is wrong.
+            TooManyGuesses: it was wrong too often.
+        """
+        self._check(key.encode("utf-8", "surrogatepass"), ("form", peer))
+        now = self._clock()
+        for ended in [token for token, ends in self._sessions.items() if ends <= now]:
+            del self._sessions[ended]
+        while len(self._sessions) >= MAX_SESSIONS:
+            self._sessions.popitem(last=False)
+        token = secrets.token_urlsafe(32)
+        self._sessions[_digest(token.encode())] = now + SESSION_SECONDS
+        return token
+
+    def log_out(self, headers: Mapping[str, str]) -> None:
+        """End the session whose cookie is shown, if there is one."""
+        for token in _cookies(headers):
+            self._sessions.pop(_digest(token), None)
+
+    def _has_session(self, headers: Mapping[str, str]) -> bool:
+        # Looked up by digest: how long that takes tells nothing about the token.
+        now = self._clock()
+        return any(now < self._sessions.get(_digest(token), now) for token in _cookies(headers))
+
+    def _check(self, shown: bytes, guesser_key: tuple[str, str]) -> None:
+        """Compare a key.
+
+        The two ways in have allowances of their own: a program that keeps showing a wrong key must not
+        shut the browser beside it out.
+        """
+        now = self._clock()
+        guesser = self._guessers.setdefault(guesser_key, _Guesser(GUESSES, now))
+        self._guessers.move_to_end(guesser_key)
+        if len(self._guessers) > _MAX_GUESSERS:
+            self._guessers.popitem(last=False)
+        guesser.left = min(float(GUESSES), guesser.left + (now - guesser.at) / GUESS_SECONDS)
+        guesser.at = now
+        if guesser.left < 1:
+            raise TooManyGuesses((1 - guesser.left) * GUESS_SECONDS)
+        if not hmac.compare_digest(_digest(shown), self._key):
+            guesser.left -= 1
+            raise NotAdmitted("the key is not this dashboard's")
+
+
+def session_cookie(token: str, *, secure: bool) -> str:
+    """The ``set-cookie`` header of a session; an empty *token* takes it back."""
+    seconds = SESSION_SECONDS if token else 0
+    ending = "; Secure" if secure else ""
+    return f"{COOKIE}={token}; Path=/dashboard; Max-Age={seconds}; HttpOnly; SameSite=Strict{ending}"
+
+
+def _cookies(headers: Mapping[str, str]) -> list[bytes]:
+    """Every value the browser shows under our name; what other programs on this host keep is passed over."""
+    pairs = (pair.partition("=") for pair in headers.get("cookie", "").split(";"))
+    return [value.strip().encode("latin-1", "replace") for name, _, value in pairs if name.strip() == COOKIE]
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

@@ -178,6 +178,12 @@ class _Bound:
         )
 
 
+def _condition(when: When | None, code: str | None) -> Condition | None:
+    if when is None:
+        return None if code is None else Condition(lambda _features: True, code)
+    return Condition.of(when, code)
+
+
 def at_least(
     tier: Tier, *, when: When | None = None, otherwise: TierPolicy, code: str | None = None
 ) -> TierPolicy:
@@ -185,14 +191,14 @@ def at_least(
 
     The score is lifted to the tier's threshold, so that score and tier keep agreeing.
     """
-    return _Bound(tier, True, None if when is None else Condition.of(when, code), otherwise)
+    return _Bound(tier, True, _condition(when, code), otherwise)
 
 
 def at_most(
     tier: Tier, *, when: When | None = None, otherwise: TierPolicy, code: str | None = None
 ) -> TierPolicy:
     """*otherwise*'s tier, but no higher than *tier* where the condition holds (always, if there is none)."""
-    return _Bound(tier, False, None if when is None else Condition.of(when, code), otherwise)
+    return _Bound(tier, False, _condition(when, code), otherwise)
 
 
 def default_policy() -> TierPolicy:

@@ -70,6 +70,13 @@ def test_a_bound_says_why_and_from_where():
     assert step.data["from"] == "SIMPLE"
 
 
+def test_a_bound_without_a_condition_may_have_a_code_of_its_own():
+    tier, step = at_most(Tier.SIMPLE, otherwise=fixed(Tier.COMPLEX), code="thrift")(Features(), ())
+    assert (tier, step.code) == (Tier.SIMPLE, "thrift")
+    tier, step = at_least(Tier.COMPLEX, otherwise=fixed(Tier.SIMPLE))(Features(), ())
+    assert (tier, step.code) == (Tier.COMPLEX, "at_least")
+
+
 def test_the_first_case_that_holds_decides():
     policy = first_match(
         ("needs_vision", fixed(Tier.MEDIUM, code="sees")),

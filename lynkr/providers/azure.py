@@ -16,6 +16,7 @@ from lynkr.providers.betas import FOUNDRY_BETAS
 from lynkr.providers.body_rules import BodyRules
 from lynkr.providers.endpoints import ModelEndpoint
 from lynkr.providers.entra import EntraAuth, default_credential
+from lynkr.providers.host_rules import CLAUDE_SETTLED
 from lynkr.providers.http_provider import HTTPProvider
 from lynkr.providers.making import call_path, checked_url, http_provider, with_path
 from lynkr.providers.setup import Setup
@@ -89,7 +90,7 @@ def azure_anthropic(setup: Setup) -> HTTPProvider:
     path = base.path if base.path.rstrip("/") or not _is_azure(base) else "/anthropic"
     address = with_path(base, call_path(WireFormat.ANTHROPIC_MESSAGES, path))
     auth = _auth(setup, "x-api-key", SCOPE)
-    rules = BodyRules(betas=FOUNDRY_BETAS.knowing(setup.betas))
+    rules = BodyRules(betas=FOUNDRY_BETAS.knowing(setup.betas), settled=(CLAUDE_SETTLED,))
     return http_provider(setup, WireFormat.ANTHROPIC_MESSAGES, address, auth, rules)
 
 

@@ -18,6 +18,7 @@ from lynkr.providers.base import Auth, Unwrapper
 from lynkr.providers.betas import BEDROCK_BETAS
 from lynkr.providers.body_rules import BodyRules
 from lynkr.providers.endpoints import ModelEndpoint
+from lynkr.providers.host_rules import CLAUDE_SETTLED
 from lynkr.providers.http_provider import Counting, HTTPProvider
 from lynkr.providers.making import NOT_COUNTED, checked_url
 from lynkr.providers.setup import Setup
@@ -88,6 +89,7 @@ def invoke_anthropic(setup: Setup) -> HTTPProvider:
         fixed=fixed,
         betas=BEDROCK_BETAS.knowing(setup.betas),
         betas_field="anthropic_beta",
+        settled=(CLAUDE_SETTLED,),
     )
     return HTTPProvider(
         name=setup.name,

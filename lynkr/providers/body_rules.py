@@ -24,15 +24,19 @@ class Settled:
 
     *models* are beginnings of names, and so are *but*, the exceptions among
     them.  *when_thinking*: only where the body asks for reasoning
-    (``reasoning_effort`` other than ``none``).
+    (``reasoning_effort`` other than ``none``).  *after* ends what a host may put
+    before a model's own name, such as ``anthropic.`` in ``eu.anthropic.claude-opus-5``.
     """
 
     fields: frozenset[str]
     models: tuple[str, ...]
     but: tuple[str, ...] = ()
     when_thinking: bool = False
+    after: str = ""
 
     def holds(self, model: str, body: Mapping[str, Json]) -> bool:
+        if self.after:
+            model = model.rpartition(self.after)[2]
         if not model.startswith(self.models) or (self.but and model.startswith(self.but)):
             return False
         return not self.when_thinking or body.get("reasoning_effort") not in (None, "none")

@@ -20,6 +20,7 @@ from lynkr.providers.base import Auth
 from lynkr.providers.betas import VERTEX_BETAS, VERTEX_COUNTED_BETAS
 from lynkr.providers.body_rules import BodyRules
 from lynkr.providers.endpoints import FixedEndpoint, ModelEndpoint
+from lynkr.providers.host_rules import CLAUDE_SETTLED
 from lynkr.providers.http_provider import Counting, HTTPProvider
 from lynkr.providers.making import NOT_COUNTED, checked_url
 from lynkr.providers.setup import Setup
@@ -133,7 +134,12 @@ def vertex_anthropic(setup: Setup) -> HTTPProvider:
     fixed: dict[str, Json] = {"anthropic_version": setup.cloud.api_version or ANTHROPIC_VERSION}
     endpoint = GoogleEndpoint(f"{models}/{{model}}:rawPredict", f"{models}/{{model}}:streamRawPredict", _KEPT)
     # Here the model stays in the body, for it is not in the address.
-    rules = BodyRules(leave_out=frozenset({"model"}), fixed=fixed, betas=VERTEX_BETAS.knowing(setup.betas))
+    rules = BodyRules(
+        leave_out=frozenset({"model"}),
+        fixed=fixed,
+        betas=VERTEX_BETAS.knowing(setup.betas),
+        settled=(CLAUDE_SETTLED,),
+    )
     counted = VERTEX_COUNTED_BETAS.knowing(setup.betas)
     counting = Counting(
         FixedEndpoint(f"{models}/count-tokens:rawPredict"),

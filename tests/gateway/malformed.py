@@ -111,9 +111,14 @@ def _spoil(draw: DrawFn, format: WireFormat, body: dict[str, Any]) -> None:
 
 
 @st.composite
-def spoiled_bodies(draw: DrawFn, format: WireFormat) -> dict[str, Any]:
-    """Objects that are almost requests of *format*: wrong types, nulls, fields and items amiss."""
-    body = copy.deepcopy(draw(request_bodies(format)))
+def spoiled_bodies(
+    draw: DrawFn, format: WireFormat, of: st.SearchStrategy[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Objects that are almost requests of *format*: wrong types, nulls, fields and items amiss.
+
+    *of* are the requests to spoil, any of the dialect if None.
+    """
+    body = copy.deepcopy(draw(request_bodies(format) if of is None else of))
     for _ in range(draw(st.integers(1, 2))):
         _spoil(draw, format, body)
     return body

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lynkr.cli.dialects import codec_of
@@ -20,6 +20,7 @@ from lynkr.wire.json_body import dump, parse_body
 from tests.gateway.malformed import CLIENTS, CONVERSATION, ODD_VALUES, ORPHANS, places_in, spoiled_bodies
 from tests.laws.probes import REQUESTS
 from tests.laws.test_codec_laws import CODECS
+from tests.wire.test_client_corpus import RECORDED
 
 each_client = pytest.mark.parametrize("format", CLIENTS, ids=[each.value for each in CLIENTS])
 each_dialect = pytest.mark.parametrize("format", CODECS, ids=[each.value for each in CODECS])
@@ -111,6 +112,15 @@ def test_a_spoiled_completion_is_read_or_refused(body: dict[str, Any]) -> None:
 )
 def test_a_spoiled_response_is_read_or_refused(body: dict[str, Any]) -> None:
     check(WireFormat.OPENAI_RESPONSES, body)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_a_real_clients_request_is_read_or_refused_when_spoiled(name: str, data: st.DataObject) -> None:
+    recorded = RECORDED[name]
+    dialect = WireFormat(recorded["format"])
+    check(dialect, data.draw(spoiled_bodies(dialect, st.just(recorded["body"]))))
 
 
 @each_dialect

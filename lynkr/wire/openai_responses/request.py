@@ -163,7 +163,7 @@ class _InputReader:
             if role != "assistant":
                 self._message(node, role, path)
                 return
-        elif kind in _OUTPUT_KINDS and items.call_id_in(node) is not None:
+        elif kind in _OUTPUT_KINDS:
             self._end_turn()
             self._results.append(self._result(node, is_custom=_OUTPUT_KINDS[kind], path=path))
             return

@@ -9,7 +9,7 @@ import pytest
 
 from lynkr.telemetry.record import Ending
 from lynkr.testing.faults import script, status
-from tests.clients.harness import Stand
+from tests.clients.harness import Finished, Stand
 from tests.clients.upstream import call, say, use
 
 pytestmark = pytest.mark.client("instructor")
@@ -22,9 +22,13 @@ FULL = tuple(pair for pair in PAIRS if pair[0] != "responses")
 TEXT = 'Bonjour, "é" \\ 🙂.\nLa suite.'
 
 
+def ask(at: Stand, dialect: str, scenario: str) -> Finished:
+    return at.run([*at.clients.driver("instructor", "instructor_client.py"), scenario, "Go on.", dialect])
+
+
 def run(at: Stand, dialect: str, scenario: str) -> Any:
     """The driver's report."""
-    done = at.run([*at.clients.driver("instructor", "instructor_client.py"), scenario, "Go on.", dialect])
+    done = ask(at, dialect, scenario)
     assert done.status == 0, str(done)
     assert not done.gateway, str(done)
     return done.report

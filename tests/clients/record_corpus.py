@@ -1,7 +1,8 @@
 """Record what real clients send, for ``tests/corpus/requests``.
 
-``python -m tests.clients.record_corpus --clients DIR`` with the folder that ``nox -s clients`` made.  Long
-words are cut, and what names a machine, a session or a path is replaced: shapes are kept, prompts are not.
+``python -m tests.clients.record_corpus --clients DIR [NAME ...]`` with the folder that ``nox -s clients``
+made, and the names of the clients to record, all if there are none.  Long words are cut, and what names a
+machine, a session or a path is replaced: shapes are kept, prompts are not.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import json
 import re
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from tests.clients import client_claude_code, client_codex
+from tests.clients import client_aider, client_claude_code, client_codex, client_instructor
 from tests.clients.agents import AGENTS
 from tests.clients.client_drivers import DRIVERS, Driver
 from tests.clients.harness import HERE, Clients, Stand, stand
@@ -118,7 +119,7 @@ def releases() -> dict[str, str]:
     return found
 
 
-def record(clients: Clients) -> None:
+def record(clients: Clients, only: Sequence[str]) -> None:
     CORPUS.mkdir(parents=True, exist_ok=True)
     told = releases()
 
@@ -137,6 +138,9 @@ def record(clients: Clients) -> None:
         text = json.dumps(found, ensure_ascii=False, indent=1)
         (CORPUS / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
 
+    def wants(client: str) -> bool:
+        return not only or client in only
+
     def on(kind: str, *steps: Step) -> Any:
         folder = Path(tempfile.mkdtemp())
         workspace = folder / "workspace"
@@ -145,7 +149,7 @@ def record(clients: Clients) -> None:
         (workspace / "two.txt").write_text("more", encoding="utf-8")
         return stand(clients, folder, workspace, kind, steps)
 
-    for model in client_claude_code.MODELS:
+    for model in client_claude_code.MODELS if wants("claude-code") else ():
         reads = use(call("Read", file_path="one.txt"), call("Read", file_path="two.txt"), text="I read.")
         with on("chat", reads, say("Read.")) as at:
             save(
@@ -160,9 +164,10 @@ def record(clients: Clients) -> None:
         use(call("apply_patch", input=patch)),
         say("Done."),
     )
-    with on("chat", *steps) as at:
-        save("codex", "codex", at, lambda at: client_codex.ask(at, "Patch."))
-    for driver in DRIVERS:
+    if wants("codex"):
+        with on("chat", *steps) as at:
+            save("codex", "codex", at, lambda at: client_codex.ask(at, "Patch."))
+    for driver in filter(lambda driver: wants(driver.client), DRIVERS):
         paths = ("one.txt", "two.txt")
         reads = use(*(driver.call("read_file", path=path) for path in paths), text="I read.")
         with on(driver.upstream, *driver.script(reads, end="Read.")) as at:
@@ -172,7 +177,7 @@ def record(clients: Clients) -> None:
                 at,
                 lambda at, driver=driver: run_driver(at, driver),
             )
-    for agent in AGENTS:
+    for agent in filter(lambda agent: wants(agent.client), AGENTS):
         reads = use(agent.read(Path("one.txt")), agent.read(Path("two.txt")), text="I read.")
         with on(agent.upstream, reads, say("Read.")) as at:
             save(
@@ -180,6 +185,23 @@ def record(clients: Clients) -> None:
                 agent.client,
                 at,
                 lambda at, agent=agent: agent.run(at, "Read both."),
+            )
+    for dialect, upstream in client_instructor.FULL if wants("instructor") else ():
+        wrong, right = (use(call("Capital", city="Paris", inhabitants=number)) for number in (-1, 1))
+        with on(upstream, wrong, right) as at:
+            save(
+                f"instructor-{dialect}",
+                "instructor",
+                at,
+                lambda at, dialect=dialect: client_instructor.ask(at, dialect, "tools"),
+            )
+    for upstream in client_aider.MODELS if wants("aider") else ():
+        with on(upstream, say("Done.")) as at:
+            save(
+                f"aider-{'chat' if upstream == 'messages' else 'messages'}",
+                "aider",
+                at,
+                lambda at, upstream=upstream: client_aider.ask(at, upstream, "Say hello."),
             )
 
 
@@ -190,7 +212,9 @@ def run_driver(at: Stand, driver: Driver) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=Path, required=True)
-    record(Clients(parser.parse_args().clients.resolve()))
+    parser.add_argument("only", nargs="*", metavar="NAME")
+    asked = parser.parse_args()
+    record(Clients(asked.clients.resolve()), asked.only)
 
 
 if __name__ == "__main__":

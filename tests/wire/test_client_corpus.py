@@ -44,7 +44,8 @@ def test_its_tool_calls_have_their_results(recorded):
     parts = [part for message in request.messages for part in message.parts]
     called = [part.id for part in parts if isinstance(part, ToolCall)]
     answered = [part.call_id for part in parts if isinstance(part, ToolResult)]
-    assert answered
+    # aider declares no tools, and smolagents retells its calls and their results as text.
+    assert answered or recorded["client"].startswith(("aider", "smolagents"))
     # A history that lies with the server holds the results alone.
     assert sorted(called) == sorted(answered) or recorded["body"].get("previous_response_id")
 

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from lynkr.capability import profile_at
 from lynkr.errors import ConfigError
-from lynkr.gateway import Gateway
+from lynkr.gateway import Gateway, Kept
 from lynkr.layers import breaker, bulkhead, fallback, retry, throttle
 from lynkr.listing import ServedModel
 from lynkr.observation import build_observers, build_tracer
@@ -241,11 +241,16 @@ def build_responses(settings: ResponsesSettings) -> ResponseStore:
 
 
 def build_gateway(
-    settings: Settings, *, transport: Transport | None = None, observers: Sequence[RequestObserver] = ()
+    settings: Settings,
+    *,
+    transport: Transport | None = None,
+    observers: Sequence[RequestObserver] = (),
+    kept: Kept = Kept(),  # noqa: B008  # reason: a frozen value
 ) -> Gateway:
     """The gateway *settings* describe, which owns all it is made of.
 
     *observers* are shown every finished request, beside those the settings ask for.
+    *kept* are a predecessor's parts to go on with; what it lacks is made anew.
 
     *transport* is httpx unless given (asyncio and trio); under asyncio alone
     `lynkr.providers.AiohttpTransport` is several times cheaper under load.
@@ -258,7 +263,7 @@ def build_gateway(
 
         transport = HttpxTransport()
     prices = build_prices(settings)
-    breakers = build_breakers(settings.resilience)
+    breakers = kept.breakers or build_breakers(settings.resilience)
     asked = build_observers(settings)
     providers = build_providers(settings, transport, prices)
     gateway = Gateway(
@@ -268,14 +273,14 @@ def build_gateway(
         transports=(transport,),
         layers=build_protection(settings, breakers).layers,
         breakers=breakers,
-        recorder=build_recorder(settings),
+        recorder=kept.recorder or build_recorder(settings),
         prices=prices,
         flagship=settings.pricing.flagship,
         aliases=settings.aliases,
-        responses=build_responses(settings.responses),
+        responses=kept.responses or build_responses(settings.responses),
         total_timeout=settings.timeouts.total,
         record_text=settings.telemetry.record_text,
-        pins=build_pins(settings.sessions),
+        pins=kept.pins or build_pins(settings.sessions),
         constraints=constraints_of(settings),
         rates=rates_of(prices, settings.targets()),
         observers=(*observers, *asked),
@@ -285,6 +290,16 @@ def build_gateway(
         if isinstance(observer, Watching):
             observer.watch(gateway)
     return gateway
+
+
+def still_good(kept: Kept, before: Settings, after: Settings) -> Kept:
+    """Of *kept*, what was made by settings that have not changed."""
+    return Kept(
+        recorder=kept.recorder if before.telemetry == after.telemetry else None,
+        breakers=kept.breakers if before.resilience == after.resilience else None,
+        pins=kept.pins if before.sessions == after.sessions else None,
+        responses=kept.responses if before.responses == after.responses else None,
+    )
 
 
 def served_models(settings: Settings, prices: SnapshotPrices | None = None) -> tuple[ServedModel, ...]:

@@ -8,7 +8,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 import anyio
-from attrs import asdict, evolve
+from attrs import asdict, evolve, frozen
 
 from lynkr.capability import refuse_answers_side_by_side
 from lynkr.conversation import Conversations
@@ -69,6 +69,16 @@ _CLIENT_CODECS: Final[tuple[Codec, ...]] = (AnthropicCodec(), OpenAIChatCodec(),
 
 def _discard(_: Record) -> None:
     """Where records go when nobody keeps them."""
+
+
+@frozen
+class Kept:
+    """What a gateway remembers from request to request; its successor may go on with it, or with a part."""
+
+    recorder: Recorder | None = None
+    breakers: BreakerRegistry | None = None
+    pins: PinStore | None = None
+    responses: ResponseStore | None = None
 
 
 class Gateway:
@@ -167,6 +177,10 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Close every provider and write what is still to be written.  Idempotent."""
+        await self.retire(Kept())
+
+    async def retire(self, keep: Kept) -> None:
+        """As `aclose`, but leave open what *keep* holds: a successor goes on with it."""
         if self._closed:
             return
         self._closed = True
@@ -176,10 +190,17 @@ class Gateway:
             await transport.aclose()
         if self._observers is not None:
             await self._observers.aclose()
-        if self._recorder is not None:
+        if self._recorder is not None and self._recorder is not keep.recorder:
             await self._recorder.aclose()
             self._recorder.store.close()
-        self._planner.close()
+        if self._planner.pins is not keep.pins:
+            self._planner.close()
+
+    @property
+    def kept(self) -> Kept:
+        """What this gateway remembers."""
+        responses = None if self._conversations is None else self._conversations.store
+        return Kept(self._recorder, self._breakers, self._planner.pins, responses)
 
     @property
     def breakers(self) -> BreakerRegistry:

@@ -126,6 +126,10 @@ class Planner:
         if pin is not None:
             self._pins.put(session, pin, now)
 
+    @property
+    def pins(self) -> PinStore | None:
+        return self._pins
+
     def close(self) -> None:
         """Close the store of pins.  Idempotent."""
         if self._pins is not None:

@@ -6,9 +6,11 @@ import errno
 import logging
 import math
 import secrets
+import signal
 import socket
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -27,11 +29,13 @@ from lynkr_server.access import refuse_open_bind
 from lynkr_server.app import App
 from lynkr_server.dashboard import Dashboard
 from lynkr_server.protocol import BoundedProtocol
+from lynkr_server.reload import Reloader
 
 _BACKLOG: Final = 2048
 # Longer than clients keep an idle connection (httpx 5 s, aiohttp 15 s): the end that sends next should
 # be the one that closes, or a request meets a closing connection.
 _KEEP_ALIVE: Final = 75
+_HANGUP: Final = getattr(signal, "SIGHUP", None)  # there is none on Windows
 _NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
@@ -42,6 +46,8 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: App, settings: ServerSettings) -> None:
+        self._app = app
+        self._reloading: set[asyncio.Task[bool]] = set()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -64,9 +70,17 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if _HANGUP is not None and threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(_HANGUP, self._hang_up)
         for bound in sockets or ():
             sys.stdout.write(f"listening on {url_of(bound)}\n")
         sys.stdout.flush()
+
+    def _hang_up(self) -> None:
+        """SIGHUP: read the settings again."""
+        reloading = asyncio.ensure_future(self._app.reload())
+        self._reloading.add(reloading)
+        reloading.add_done_callback(self._reloading.discard)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -132,10 +146,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = {"server.host": arguments.host, "server.port": arguments.port}
     overrides = {key: value for key, value in chosen.items() if value is not None}
     try:
-        settings = Settings.from_process(arguments.config, overrides=overrides)
-        settings = settings.for_serving(process_environment())
+
+        def read() -> Settings:
+            settings = Settings.from_process(arguments.config, overrides=overrides)
+            return settings.for_serving(process_environment())
+
+        settings = read()
         refuse_open_bind(settings.server.host, settings.server.accepted_keys)
-        return _run(settings, dashboard=arguments.dashboard)
+        return _run(settings, read, dashboard=arguments.dashboard)
     except ConfigError as error:
         sys.stderr.write(f"lynkr: {error}\n")
         return 2
@@ -151,7 +169,7 @@ def _log_to(stream: TextIO) -> None:
     logger.propagate = False
 
 
-def _run(settings: Settings, *, dashboard: bool) -> int:
+def _run(settings: Settings, read: Callable[[], Settings], *, dashboard: bool) -> int:
     if settings.telemetry.log_requests:
         _log_to(sys.stderr)
     host, port = settings.server.host, settings.server.port
@@ -168,8 +186,13 @@ def _run(settings: Settings, *, dashboard: bool) -> int:
         # Made before the loop runs, so that what is wrong is said in one line; nothing is opened on the
         # network until the first request.
         gateway = build_gateway(settings, transport=AiohttpTransport())
-        models, pages = served_models(settings), Dashboard(settings)
-        app = App(lambda: gateway, settings.server, models=models, dashboard=pages)
+        app = App(
+            lambda: gateway,
+            settings.server,
+            models=served_models(settings),
+            dashboard=Dashboard(settings),
+            reloader=Reloader(settings, read),
+        )
         server = Server(app, settings.server)
         server.run(sockets)
     return 1 if server.force_exit or not server.started else 0

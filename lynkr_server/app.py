@@ -6,6 +6,7 @@ than are served at once) is answered, but is no row of the ledger.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -46,6 +47,7 @@ from lynkr_server.http import (
     send_whole,
 )
 from lynkr_server.metrics import MetricsPage
+from lynkr_server.reload import Reloader, Reloads
 
 _LOG: Final = logging.getLogger("lynkr.server")
 _MODEL: Final = "/v1/models/"  # and an id, which may have slashes of its own
@@ -68,7 +70,8 @@ class App:
 
     *factory* is called when the server starts, inside its event loop; the
     gateway it gives is closed when the server stops.  *dashboard* answers for
-    the paths it owns, behind its own door.
+    the paths it owns, behind its own door.  *reloader* makes the next gateway,
+    when `reload` is called.
     """
 
     def __init__(
@@ -78,22 +81,21 @@ class App:
         *,
         models: Sequence[ServedModel] = (),
         dashboard: Dashboard | None = None,
+        reloader: Reloader | None = None,
     ) -> None:
         self._factory = factory
-        self._settings = settings
-        self._models = tuple(models)
         self._dashboard = dashboard
-        self._keys = KeyCheck(settings.accepted_keys)
+        self._reloader = reloader
+        self._reloading = asyncio.Lock()
+        self._reloads = Reloads()
+        self._using: Counter[Gateway] = Counter()
+        self._retiring: set[asyncio.Task[None]] = set()
         self._codecs: dict[WireFormat, Codec] = {
             codec.format: codec for codec in (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
         }
-        self._metrics_page = MetricsPage(settings)
         self._gateway: Gateway | None = None
-        self._door = Door(
-            AdmissionLimits(
-                settings.max_in_flight, settings.max_streams, settings.max_queued, settings.queue_seconds
-            )
-        )
+        self._door = Door(AdmissionLimits())
+        self._obey(settings, models)
         self._serving: set[asyncio.Task[object]] = set()
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/messages": {"POST": self._wire(WireFormat.ANTHROPIC_MESSAGES)},
@@ -112,6 +114,44 @@ class App:
         }
         # Those that need no API key; the metrics have a key of their own.
         self._open_paths = frozenset({"/", "/api/hello", "/health/live", "/health/ready", "/metrics"})
+
+    def _obey(self, settings: ServerSettings, models: Sequence[ServedModel]) -> None:
+        self._settings = settings
+        self._models = tuple(models)
+        self._keys = KeyCheck(settings.accepted_keys)
+        self._metrics_page = MetricsPage(settings)
+        self._door.admission.limits = AdmissionLimits(
+            settings.max_in_flight, settings.max_streams, settings.max_queued, settings.queue_seconds
+        )
+
+    async def reload(self) -> bool:
+        """Read the settings again and serve by them; False if they cannot be used, and the old ones stay."""
+        async with self._reloading:
+            old = self._gateway
+            if self._reloader is None or old is None:
+                return False
+            try:
+                loaded = await asyncio.to_thread(self._reloader.load, old.kept)
+            except (LynkrError, OSError) as error:
+                self._reloads.failed += 1
+                self._reloads.current = False
+                _LOG.error("the settings could not be reloaded, those before stay in force: %s", error)
+                return False
+            self._gateway = loaded.gateway
+            self._obey(loaded.server, loaded.models)
+            self._reloads.done += 1
+            self._reloads.current = True
+            _LOG.info("the settings were reloaded")
+        self._retire(old)
+        return True
+
+    def _retire(self, gateway: Gateway) -> None:
+        """Close a gateway that has been replaced, once nobody uses it."""
+        if not self._using[gateway] and self._gateway is not None:
+            del self._using[gateway]
+            closing = asyncio.ensure_future(gateway.retire(self._gateway.kept))
+            self._retiring.add(closing)
+            closing.add_done_callback(self._retiring.discard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -133,6 +173,8 @@ class App:
         # The server has cancelled what was still being served: it gets to say so, and to be recorded.
         if self._serving:
             await asyncio.wait(self._serving, timeout=2 * LAST_WORDS)
+        if self._retiring:
+            await asyncio.wait(self._retiring, timeout=LAST_WORDS)
         gateway, self._gateway = self._gateway, None
         await gateway.aclose()
         await send({"type": "lifespan.shutdown.complete"})
@@ -201,9 +243,15 @@ class App:
             serving.add(task)
             try:
                 ticket = await door.enter(incoming.headers)
+                # A request ends with the gateway it began with, whatever is reloaded meanwhile.
+                gateway = self._running()
+                self._using[gateway] += 1
                 try:
                     await serve(incoming, ticket)
                 finally:
+                    self._using[gateway] -= 1
+                    if gateway is not self._gateway:
+                        self._retire(gateway)
                     door.leave(ticket)
             finally:
                 serving.discard(task)
@@ -357,7 +405,11 @@ class App:
             return
         # Counts only: whoever may ask this need not show a key, and an error's words name files.
         ledger = {name: count for name, count in gateway.ledger_health().items() if isinstance(count, int)}
-        state = {"ledger": ledger, "circuits_open": len(gateway.unavailable())}
+        state = {
+            "ledger": ledger,
+            "circuits_open": len(gateway.unavailable()),
+            "configuration": self._reloads.as_json(),
+        }
         await incoming.reply(200, {"status": "ready", **state})
 
 

@@ -10,7 +10,8 @@ from attrs import frozen
 from lynkr.capability import profile_at
 from lynkr.errors import ConfigError
 from lynkr.gateway import Gateway, Kept
-from lynkr.layers import breaker, bulkhead, fallback, retry, throttle
+from lynkr.layers import breaker, bulkhead, fallback, hedge, retry, throttle
+from lynkr.layers.hedge import fixed_or_usual
 from lynkr.listing import ServedModel
 from lynkr.observation import build_observers, build_tracer
 from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
@@ -23,6 +24,7 @@ from lynkr.resilience import (
     ForcedBreakers,
     FullJitter,
     MemoryBreakers,
+    Percentiles,
     RetryBudgets,
     Throttles,
 )
@@ -184,11 +186,21 @@ def build_protection(settings: Settings, breakers: BreakerRegistry) -> Protectio
     layers = (
         fallback(max_attempts=chosen.max_attempts, budgets=budgets),
         retry(policy, max_attempts=chosen.max_attempts, budgets=budgets),
+        *((_hedge(chosen, budgets),) if chosen.hedge else ()),
         breaker(breakers, slow_after=chosen.breaker_slow_after),
         *(() if throttles is None else (throttle(throttles),)),
         *(() if bulkheads is None else (bulkhead(bulkheads),)),
     )
     return Protection(budgets, throttles, bulkheads, layers)
+
+
+def _hedge(chosen: ResilienceSettings, budgets: RetryBudgets) -> Layer:
+    usual = Percentiles()
+    return hedge(
+        fixed_or_usual(chosen.hedge_delay, usual),
+        budgets=budgets,
+        observe=lambda target, seconds: usual.observe(str(target), seconds),
+    )
 
 
 def build_pins(settings: SessionSettings) -> PinStore:

@@ -11,6 +11,7 @@ from lynkr.layers.breaker import breaker
 from lynkr.layers.bulkhead import bulkhead
 from lynkr.layers.deadline import deadline
 from lynkr.layers.fallback import fallback
+from lynkr.layers.hedge import hedge
 from lynkr.layers.journal import journal
 from lynkr.layers.retry import retry
 from lynkr.layers.throttle import throttle
@@ -19,7 +20,17 @@ from lynkr.resilience.protocols import RetryPolicy
 from lynkr.resilience.registry import BreakerRegistry
 from lynkr.service import Layer
 
-__all__ = ["breaker", "bulkhead", "deadline", "fallback", "journal", "retry", "standard_layers", "throttle"]
+__all__ = [
+    "breaker",
+    "bulkhead",
+    "deadline",
+    "fallback",
+    "hedge",
+    "journal",
+    "retry",
+    "standard_layers",
+    "throttle",
+]
 
 
 def standard_layers(

@@ -6,6 +6,7 @@ from lynkr.resilience.bulkhead import Bulkheads
 from lynkr.resilience.classify import Blame, Classifier, Verdict, outcome_of, verdict_of
 from lynkr.resilience.hints import wait_hint
 from lynkr.resilience.outcome import Outcome
+from lynkr.resilience.percentile import Percentiles
 from lynkr.resilience.protocols import BreakerState, BreakerStatus, CircuitBreaker, Permit, RetryPolicy
 from lynkr.resilience.registry import BreakerRegistry, ForcedBreakers, MemoryBreakers, credential_key, shut
 from lynkr.resilience.retry import FullJitter
@@ -26,6 +27,7 @@ __all__ = [
     "FullJitter",
     "MemoryBreakers",
     "Outcome",
+    "Percentiles",
     "Permit",
     "RetryBudget",
     "RetryBudgets",

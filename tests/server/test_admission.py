@@ -137,10 +137,10 @@ def test_a_gateway_that_is_its_own_upstream_is_told_the_cause(gateways: int, pat
             for number, bound in enumerate(sockets)
         ]
         answer = running[0].client.post(path, json=message(EASY))
-        records = sum(len(gateway.records()) for gateway in running)
+        # A record is written when the last byte has left, which the client may be quicker than.
+        assert eventually(lambda: sum(len(gateway.records()) for gateway in running) == 4), "one at each hop"
     assert answer.status_code == 508
     assert "has itself for an upstream" in answer.text
-    assert records == 4, "one request at each hop, and no retry or fallback multiplies them"
 
 
 def test_the_hops_go_up_in_every_dialect_and_a_client_cannot_stop_the_count(shared: House) -> None:

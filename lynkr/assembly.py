@@ -38,6 +38,7 @@ from lynkr.routing import (
     Target,
 )
 from lynkr.routing.constraints import tightened
+from lynkr.routing.protocols import TierPolicy
 from lynkr.service import Layer
 from lynkr.settings import (
     ResilienceSettings,
@@ -88,11 +89,16 @@ def _price_list(kind: str) -> str | None:
 
 
 def build_router(
-    settings: Settings, prices: SnapshotPrices | None = None, providers: Sequence[Provider] = ()
+    settings: Settings,
+    prices: SnapshotPrices | None = None,
+    providers: Sequence[Provider] = (),
+    *,
+    policy: TierPolicy | None = None,
 ) -> PipelineRouter:
     """The router alone: no I/O beyond the packaged price snapshot.
 
-    *providers*, if there are any, tell which dialects their targets are reached in.
+    *providers*, if there are any, tell which dialects their targets are reached in.  *policy*
+    stands in for the shipped tier policy.
     """
     table = build_prices(settings) if prices is None else prices
     named = {provider.name: provider for provider in providers}
@@ -103,6 +109,7 @@ def build_router(
     return PipelineRouter(
         settings.tiers,
         default=settings.default,
+        policy=policy,
         profiles=profile,
         margin=settings.sessions.margin,
         exploration=settings.exploration.share,

@@ -114,7 +114,7 @@ WORDS: Final[Mapping[str, Words]] = MappingProxyType(
 
             Those who give feedback may not be those whose requests are typical.
 
-            Raise the threshold of that tier (docs/policies.md).
+            Raise the threshold of that tier (docs/policies.md), or try the dial of the Policy page first.
             """,
         ),
         "dearer-than-flagship": Words.of(

@@ -17,14 +17,16 @@ from anyio import CapacityLimiter, to_thread
 from lynkr.assembly import build_prices
 from lynkr.errors import ClientWireError, LynkrError
 from lynkr.gateway import Gateway
-from lynkr.pricing import PriceTable
+from lynkr.pricing import SnapshotPrices
 from lynkr.settings import Settings
 from lynkr.wire.json_body import dump, parse_body
 from lynkr_server.dashboard.assets import read_assets
 from lynkr_server.dashboard.door import AdminDoor, NotAdmitted, TooManyGuesses, session_cookie
 from lynkr_server.dashboard.insights import recommendations_json
 from lynkr_server.dashboard.overview import overview_json
+from lynkr_server.dashboard.policy import policy_json
 from lynkr_server.dashboard.reading import Reading
+from lynkr_server.dashboard.replays import Replays
 from lynkr_server.dashboard.routing import routing_json
 from lynkr_server.dashboard.rows import logs_json, request_json
 from lynkr_server.dashboard.sessions import session_json, sessions_json
@@ -39,6 +41,8 @@ _MAX_BODY: Final = 16 * 1024
 _MAX_PARAMETERS: Final = 32
 _READERS: Final = 4
 """Pages built at once: the ledger is read in threads, which routing needs too."""
+_REPLAYS: Final = 1
+"""Replays at once, beside the other pages."""
 
 # No script, style or connection but our own; nothing inline; in nobody's frame.  `require-trusted-types-for`
 # makes the browser refuse text where it would be read as markup, so that nothing recorded becomes script.
@@ -83,6 +87,7 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
         "logs": logs_json,
         "recommendations": recommendations_json,
         "sessions": sessions_json,
+        "policy": policy_json,
         # With an id behind it, which may have slashes of its own.
         "requests/": request_json,
         "sessions/": session_json,
@@ -110,8 +115,10 @@ class Dashboard:
         key = settings.server.admin_key
         self._door = AdminDoor(key) if key else None
         self._assets = read_assets()
-        self._limiter: CapacityLimiter | None = None
-        self._price_table: PriceTable | None = None
+        self._replays = Replays()
+        self._readers = CapacityLimiter(_READERS)
+        self._replayers = CapacityLimiter(_REPLAYS)
+        self._price_table: SnapshotPrices | None = None
         page, asset = self._page, self._asset
         self.routes: Mapping[str, Mapping[str, Handler]] = MappingProxyType(
             {
@@ -214,6 +221,7 @@ class Dashboard:
 
     def _behind(self, name: str, builder: Builder) -> Handler:
         """*builder*'s JSON, in a worker thread, for who is admitted."""
+        limiter = self._replayers if builder is policy_json else self._readers
 
         async def serve(incoming: Incoming, gateway: Gateway, live: int) -> None:
             self._opened().admit(incoming.headers, _peer(incoming))
@@ -224,10 +232,11 @@ class Dashboard:
                 now=self._clock(),
                 started=self._started,
                 live=live,
+                replays=self._replays,
                 asked=_asked(incoming, f"{_API}{name}"),
             )
             try:
-                built = await to_thread.run_sync(lambda: _build(builder, reading), limiter=self._readers())
+                built = await to_thread.run_sync(lambda: _build(builder, reading), limiter=limiter)
             except LynkrError:
                 raise
             except Exception as error:  # noqa: BLE001  # reason: the shim's edge; a ledger that cannot be read says so
@@ -241,16 +250,11 @@ class Dashboard:
 
         return serve
 
-    def _prices(self) -> PriceTable:
+    def _prices(self) -> SnapshotPrices:
         """The prices of the settings, read when the first page wants them."""
         if self._price_table is None:
             self._price_table = build_prices(self._settings)
         return self._price_table
-
-    def _readers(self) -> CapacityLimiter:
-        if self._limiter is None:  # made inside the loop it is for
-            self._limiter = CapacityLimiter(_READERS)
-        return self._limiter
 
 
 def _build(builder: Builder, reading: Reading) -> bytes | None:

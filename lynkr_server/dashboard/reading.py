@@ -6,10 +6,11 @@ from attrs import frozen
 
 from lynkr.errors import ClientWireError
 from lynkr.gateway import Gateway
-from lynkr.pricing import PriceTable
+from lynkr.pricing import SnapshotPrices
 from lynkr.settings import Settings
 from lynkr.telemetry import MemoryStore, TelemetryStore
 from lynkr.telemetry.queries import Window, window_of
+from lynkr_server.dashboard.replays import Replays
 
 
 class BadParameter(ClientWireError):
@@ -25,10 +26,11 @@ class Reading:
 
     gateway: Gateway
     settings: Settings
-    prices: PriceTable
+    prices: SnapshotPrices
     now: float
     started: float
     live: int
+    replays: Replays
     asked: Mapping[str, str]
 
     @property

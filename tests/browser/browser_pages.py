@@ -17,6 +17,7 @@ PAGES = {
     "requests": "Requests",
     "sessions": "Sessions",
     "insights": "Insights",
+    "policy?dial=70": "Policy",
 }
 LOOKS = [("light", "desktop"), ("dark", "desktop"), ("light", "phone"), ("dark", "phone")]
 

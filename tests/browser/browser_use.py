@@ -1,5 +1,6 @@
 """What people do with the dashboard, from logging in to changing colours; and what attackers hope for."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -168,13 +169,13 @@ def test_filters_and_windows_are_in_the_address_and_survive_a_reload(
     page.get_by_label("Tier").select_option("REASONING")
     expect(page.locator("tbody .tier").first).to_have_text("REASONING")
     page.get_by_label("Errors only").check()
-    page.wait_for_function("location.hash.includes('error=true')")
+    expect(page).to_have_url(re.compile("error=true"))
     page.reload()
     page.wait_for_selector("main:not([aria-busy]) h1")
     assert page.get_by_label("Tier").input_value() == "REASONING"
     assert page.get_by_label("Errors only").is_checked()
     page.get_by_role("button", name="1 day").click()
-    page.wait_for_function("location.hash.includes('window=1d')")
+    expect(page).to_have_url(re.compile("window=1d"))
 
 
 def test_older_requests_are_a_page_away(tab: Callable[..., Tab], gateway: Running) -> None:
@@ -238,6 +239,20 @@ def test_a_plot_tells_its_figures_under_the_pointer(tab: Callable[..., Tab], gat
     plot.scroll_into_view_if_needed()
     plot.hover()
     expect(page.locator(".hover").first).not_to_be_empty()
+
+
+def test_the_dial_replays_what_was_recorded(tab: Callable[..., Tab], gateway: Running) -> None:
+    opened = tab()
+    page = opened.page
+    opened.go(gateway.url, "policy?window=30d")
+    changed = page.locator(".stat", has_text="Decided otherwise").locator(".value")
+    expect(changed).to_have_text("0")
+    slider = page.get_by_label("Difficulty counts for")
+    slider.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    expect(changed).not_to_have_text("0")
+    expect(page.locator(".dial output")).to_have_text("60 %")
 
 
 def test_a_gateway_that_went_away_is_told(stranger: Tab, tmp_path: Path) -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from lynkr.telemetry import SQLiteStore
 from lynkr_server.dashboard.door import COOKIE
@@ -46,6 +54,7 @@ class Tab:
         """Open *place* (what is behind the ``#/``) and wait until its figures stand."""
         self.page.goto(f"{url}/dashboard#/{place}")
         self.page.wait_for_selector("main:not([aria-busy]) h1")
+        expect(self.page.locator("[aria-busy]")).to_have_count(0, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from lynkr.model import Loss, Message, Request, ToolSpec, Usage, WireFormat
 from lynkr.pricing import PriceTable, cost_of
 from lynkr.resilience.outcome import AttemptKind, Outcome
 from lynkr.routing import Decision, Snapshot, Target, Tier
+from lynkr.routing.recorded import decision_json, seen_json
 from lynkr.settings import Settings
 from lynkr.telemetry import AttemptRecord, Cost, Ending, Record, SQLiteStore
 from lynkr.telemetry.record import Signal, SignalKind
@@ -83,6 +84,7 @@ class Month:
         self._random = random.Random(seed)
         self._now = now
         self._number = 0
+        self._snapshot = Snapshot(now=now)
         self._decisions = [self._decide(text) for text, _, _ in ASKS]
 
     def records(self, sessions: int = 160) -> Iterator[Record]:
@@ -100,6 +102,7 @@ class Month:
         )
         return evolve(
             record, id=f"{record.id}t", traffic="title", tier=None, served_tier=None, trace=(), reason=None,
+            features=None, decision=None,
             requested_model=str(target), target=target, usage=usage, cost=cost, ending=Ending.OK, status=200,
             error=None, attempts=(evolve(tried, cost_microusd=cost.cost_microusd),), seconds=1.1,
             seconds_to_first_event=0.7, tools_offered=0, tool_calls=0, losses=(),
@@ -107,7 +110,7 @@ class Month:
 
     def _decide(self, text: str) -> Decision:
         request = Request(model="lynkr-auto", messages=(Message.user(text),), tools=_TOOLS)
-        return self._router.route(request, Snapshot(now=self._now))
+        return self._router.route(request, self._snapshot)
 
     def _sessions(self, number: int) -> Iterator[_Session]:
         draw = self._random
@@ -163,6 +166,7 @@ class Month:
                 kind=kind,
             )
         left = not lost and draw.random() < 0.02
+        seen = decision.features
         return Record(
             id=f"{int(at * 1000):012x}{self._number:016x}",
             at=at,
@@ -191,6 +195,8 @@ class Month:
             else (),
             agent=session.agent,
             traffic="main",
+            features=None if seen is None else seen_json(seen, evolve(self._snapshot, now=at)),
+            decision=decision_json(decision),
             tools_offered=len(_TOOLS),
             tool_calls=0 if ask in (0, 1, 4) else draw.randint(0, 3),
         )

@@ -6,6 +6,7 @@ import { announce, h } from "./dom.js";
 import { heading, labelled, notice } from "./parts.js";
 import { insights } from "./pages/insights.js";
 import { overview } from "./pages/overview.js";
+import { policy } from "./pages/policy.js";
 import { request } from "./pages/request.js";
 import { requests } from "./pages/requests.js";
 import { routing } from "./pages/routing.js";
@@ -20,8 +21,9 @@ const NAVIGATION = [
   ["requests", "Requests"],
   ["sessions", "Sessions"],
   ["insights", "Insights"],
+  ["policy", "Policy"],
 ];
-const PAGES = { overview, usage, routing, requests, request, sessions, session, insights };
+const PAGES = { overview, usage, routing, requests, request, sessions, session, insights, policy };
 const BELONGS = { request: "requests", session: "sessions" };
 
 const main = document.getElementById("main");

@@ -25,9 +25,10 @@ from operator import itemgetter, mul
 from typing import Any, Final, Protocol
 from zlib import crc32
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from lynkr.errors import ConfigError
+from lynkr.model import Json
 from lynkr.routing.decision import Step, Tier
 from lynkr.routing.features import Features
 from lynkr.routing.protocols import Scorer
@@ -172,10 +173,14 @@ SHAPE: Final = (
 
 @frozen
 class LinearClassifier:
-    """The shipped classifier: one linear `Head` per format, then monotone curves."""
+    """The shipped classifier: one linear `Head` per format, then monotone curves.
+
+    *version* names the weights, empty for ones that were read from no file.
+    """
 
     choice: Head
     maths: Head
+    version: str = field(default="", eq=False)
 
     def __call__(self, features: Features, /) -> Success | None:
         reading = features.reading
@@ -198,23 +203,32 @@ def classified(classifier: Classifier, *, floor: float = FLOOR) -> Scorer:
     Its score is `Success.difficulty`, so that the tier drawn from it is the
     cheapest whose calibrated chance reaches *floor*.  Asks that call for
     rigour in so many words ("prove", "think hard") are left to the lexical
-    scorers, which know what that means.
+    scorers, which know what that means.  A classifier with a ``version`` gives
+    one to its steps, so that a replay without the words can take them for what it would say.
     """
-    return _Classified(classifier, floor)
+    weights: object = getattr(classifier, "version", "")
+    version = f"{weights}/{floor:g}" if weights else None
+    abstained = _ABSTAINED if version is None else evolve(_ABSTAINED, data={"version": version})
+    return _Classified(classifier, floor, version, abstained)
 
 
 @frozen
 class _Classified:
     classifier: Classifier
     floor: float
+    version: str | None
+    abstained: Step
 
     def __call__(self, features: Features, /) -> Step:
         success = self.classifier(features) if _RIGOUR.isdisjoint(features.reading.points) else None
         if success is None:
-            return _ABSTAINED
+            return self.abstained
         score = round(success.difficulty(self.floor), 4)
         code, reason = _SPOKEN[success.format]
-        return Step("classifier", reason, score, code, {"chances": list(success.chances)})
+        facts: dict[str, Json] = {"chances": list(success.chances)}
+        if self.version is not None:
+            facts["version"] = self.version
+        return Step("classifier", reason, score, code, facts)
 
 
 _SPOKEN: Final = {
@@ -245,7 +259,9 @@ def load_classifier(content: bytes | None = None) -> LinearClassifier:
     if len(tables) != TABLE * 2 or set(parts) != {Format.CHOICE, Format.MATHS}:
         raise ConfigError("the classifier file does not hold the two heads of version 2")
     return LinearClassifier(
-        choice=_head(parts[Format.CHOICE], tables[:TABLE]), maths=_head(parts[Format.MATHS], tables[TABLE:])
+        choice=_head(parts[Format.CHOICE], tables[:TABLE]),
+        maths=_head(parts[Format.MATHS], tables[TABLE:]),
+        version=checksum.decode(),
     )
 
 

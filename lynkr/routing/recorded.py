@@ -35,7 +35,7 @@ from lynkr.routing.decision import (
 from lynkr.routing.features import Features, Traffic
 from lynkr.routing.media import Media, MediaKind
 from lynkr.routing.protocols import Scorer
-from lynkr.routing.reading import AskKind, Format, Reading
+from lynkr.routing.reading import AskKind, Format, Reading, read_words
 
 VERSION: Final = 1
 """Of the JSON's shape; a reader refuses any other."""
@@ -55,12 +55,13 @@ class RecordedFeatures(Features):
     """
 
     ask: str = field(init=False, repr=False, eq=False)
+    words: Sequence[bytes] = field(init=False, repr=False, eq=False)
     asks: bool = False
     heard: tuple[Step, ...] = field(default=(), repr=False, eq=False)
 
     def __getattr__(self, name: str) -> NoReturn:
-        # Reached only for what is not there: the slot of *ask* is never filled.
-        if name == "ask":
+        # Reached only for what is not there: the slots of *ask* and *words* are never filled.
+        if name in ("ask", "words"):
             raise TextNotRecorded("the words of the ask are needed, and telemetry.record_text was off")
         raise AttributeError(name)
 
@@ -177,7 +178,9 @@ def features_of_json(value: Mapping[str, Any]) -> Features:
     for name, item in value.items():
         read = _READERS.get(name)
         kept[name] = item if read is None else read(item)
-    return Features(**kept) if "ask" in kept else RecordedFeatures(**kept)
+    if "ask" not in kept:
+        return RecordedFeatures(**kept)
+    return Features(**kept, words=read_words(kept["ask"])[1])
 
 
 def _reading(value: Mapping[str, Any]) -> Reading:

@@ -34,6 +34,7 @@ from lynkr.model import (
 from lynkr.routing.constraints import is_cheaper
 from lynkr.routing.context import NO_CONTEXT, RequestClass, RequestContext
 from lynkr.routing.decision import (
+    NO_RATES,
     CacheKind,
     Decision,
     Pin,
@@ -51,6 +52,7 @@ from lynkr.routing.router import PipelineRouter
 from lynkr.routing.stickiness import pin_after
 from lynkr.routing.tiers import TierMap
 from lynkr.testing.laws import check_router_laws
+from lynkr.testing.strategies import KNOWN_TARGETS
 
 __all__ = [
     "LAWS",
@@ -109,8 +111,11 @@ def tariffs(draw: DrawFn) -> Tariff:
 
 
 @st.composite
-def price_tables(draw: DrawFn, among: Sequence[Target]) -> Rates:
-    """The prices of some of *among*; those of the others are unknown."""
+def price_tables(draw: DrawFn, among: Sequence[Target] = KNOWN_TARGETS) -> Rates:
+    """The prices of some of *among*; those of the others are unknown.
+
+    Without *among*: of the handful of targets that `lynkr.testing.targets` draws from.
+    """
     priced = {target: draw(tariffs()) for target in among if draw(st.integers(0, 3))}
     return Rates(priced, draw(st.sampled_from((None, "2026-11-23"))))
 
@@ -426,7 +431,7 @@ def _with_last_ask(request: Request, ask: Message) -> tuple[Message, ...]:
 
 
 class RouterMachine(RuleBasedStateMachine):
-    """One session through asks, tool loops, side traffic, outages, fallbacks and pauses.
+    """One session through asks, tool loops, side traffic, outages, fallbacks, pauses and prices.
 
     Subclass it with a *router* (and *targets*, unless it is a `PipelineRouter`) and
     give ``TestCase`` to pytest::
@@ -440,8 +445,8 @@ class RouterMachine(RuleBasedStateMachine):
     router: ClassVar[TierRouter]
     targets: ClassVar[tuple[Target, ...]] = ()
 
-    @initialize(ttl=st.sampled_from((60.0, 6 * 3600.0)))
-    def begin(self, ttl: float) -> None:
+    @initialize(ttl=st.sampled_from((60.0, 6 * 3600.0)), data=st.data())
+    def begin(self, ttl: float, data: st.DataObject) -> None:
         self.now: float = 0.0
         self.pins: MemoryPins = MemoryPins(ttl)
         self.said: list[Message] = []
@@ -454,11 +459,17 @@ class RouterMachine(RuleBasedStateMachine):
             if isinstance(router, PipelineRouter)
             else ()
         )
+        self.rates: Rates = data.draw(st.just(NO_RATES) | price_tables(self.known))
 
     def _serve(self, turn: Turn, *, fails: int = 0) -> Decision | None:
         pin = self.pins.get("s", self.now)
         snapshot = Snapshot(
-            now=self.now, unavailable=frozenset(self.down), session="s", context=turn.context, pin=pin
+            now=self.now,
+            unavailable=frozenset(self.down),
+            session="s",
+            context=turn.context,
+            pin=pin,
+            rates=self.rates,
         )
         try:
             decision = type(self).router.route(turn.request, snapshot)
@@ -515,7 +526,7 @@ class RouterMachine(RuleBasedStateMachine):
     def something_always_serves(self) -> None:
         """The panic law: outages alone never leave an ask without a target."""
         if self.said:
-            snapshot = Snapshot(now=self.now, unavailable=frozenset(self.down))
+            snapshot = Snapshot(now=self.now, unavailable=frozenset(self.down), rates=self.rates)
             decision = type(self).router.route(_turn(self.said).request, snapshot)
             if len(decision.targets) > max(1, len(self.known)) and self.known:
                 raise AssertionError(f"{len(decision.targets)} attempts for {len(self.known)} targets")

@@ -52,11 +52,16 @@ __all__ = [
 ]
 
 
+KNOWN_TARGETS = tuple(
+    map(Target.parse, ("ollama:qwen3:8b", "local:né", "openai:gpt-5", "anthropic:claude-opus-4-5"))
+)
+"""What `targets` draws from."""
+
+
 @cache
 def targets() -> SearchStrategy[Target]:
     """A handful of targets, so that two draws often meet."""
-    known = ("ollama:qwen3:8b", "local:né", "openai:gpt-5", "anthropic:claude-opus-4-5")
-    return st.sampled_from(known).map(Target.parse)
+    return st.sampled_from(KNOWN_TARGETS)
 
 
 def pins(among: SearchStrategy[Target] | None = None) -> SearchStrategy[Pin]:

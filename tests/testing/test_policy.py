@@ -10,7 +10,8 @@ from lynkr.errors import ConfigError
 from lynkr.model import Role
 from lynkr.routing import PipelineRouter, Profile, Step, Target, Tier, TierMap, features_of, fixed
 from lynkr.routing.router import PipelineRouter as Base
-from lynkr.testing.policy import LAWS, RouterMachine, agent_sessions, assert_policy_laws
+from lynkr.testing.policy import LAWS, RouterMachine, agent_sessions, assert_policy_laws, price_tables
+from lynkr.testing.strategies import KNOWN_TARGETS
 
 TABLE = {
     Tier.SIMPLE: ["local:small", "cloud:nano"],
@@ -161,6 +162,12 @@ def test_a_session_grows_by_what_was_said_since(turns):
         answered = {part.call_id for m in messages for part in m.parts if hasattr(part, "call_id")}
         assert answered == calls
         assert messages[-1].role is Role.USER
+
+
+@given(price_tables())
+def test_prices_need_no_targets_to_be_drawn(rates):
+    assert set(rates.tariffs) <= set(KNOWN_TARGETS)
+    assert all(tariff.warm <= tariff.input <= tariff.output for tariff in rates.tariffs.values())
 
 
 class ShippedMachine(RouterMachine):

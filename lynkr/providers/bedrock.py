@@ -18,7 +18,7 @@ from lynkr.providers.base import Auth, Unwrapper
 from lynkr.providers.betas import BEDROCK_BETAS
 from lynkr.providers.body_rules import BodyRules
 from lynkr.providers.endpoints import ModelEndpoint
-from lynkr.providers.host_rules import CLAUDE_SETTLED
+from lynkr.providers.host_rules import CLAUDE_SETTLED, CLAUDE_SETTLED_IN_CONVERSE
 from lynkr.providers.http_provider import Counting, HTTPProvider
 from lynkr.providers.making import NOT_COUNTED, checked_url
 from lynkr.providers.setup import Setup
@@ -36,7 +36,9 @@ ANTHROPIC_VERSION: Final = "bedrock-2023-05-31"
 _SIGNING_NAME: Final = "bedrock"
 _REGION: Final = re.compile(r"[a-z]{2}[a-z0-9-]{0,30}")
 # The model and whether to stream stand in the address.
-_CONVERSE_RULES: Final = BodyRules(leave_out=frozenset({"modelId", "model", "stream"}))
+_CONVERSE_RULES: Final = BodyRules(
+    leave_out=frozenset({"modelId", "model", "stream"}), settled=(CLAUDE_SETTLED_IN_CONVERSE,)
+)
 # "CountTokens", ConverseTokensRequest.
 _COUNTED: Final = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 # Cross-region profiles are called by their model's name behind a place; tokens are counted for models only.

@@ -22,6 +22,7 @@ from lynkr.wire.json_body import JsonBody
 class Settled:
     """Fields that some models have settled themselves, and refuse to be told.
 
+    A field within another is named by both: ``inferenceConfig.topP``.
     *models* are beginnings of names, and so are *but*, the exceptions among
     them.  *when_thinking*: only where the body asks for reasoning
     (``reasoning_effort`` other than ``none``).  *after* ends what a host may put
@@ -132,10 +133,9 @@ class BodyRules:
         self._tell_betas(body, betas, put, drop, losses)
         for settled in self.settled:
             if settled.holds(model, body):
-                found = [name for name in body if name in settled.fields]
-                drop.update(found)
                 losses.extend(
-                    _loss(name, f"{model} settles it itself and refuses to be told") for name in found
+                    _loss(name, f"{model} settles it itself and refuses to be told")
+                    for name in _left_out(settled.fields, body, put, drop)
                 )
         self._rename(body, model, put, drop)
         if self.takes is not None:
@@ -209,6 +209,25 @@ class BodyRules:
             drop.add(self.betas_field)
 
 
+def _left_out(
+    fields: frozenset[str], body: Mapping[str, Json], put: dict[str, Json], drop: set[str]
+) -> list[str]:
+    """Those of *fields* that are in *body*, which *put* and *drop* are made to leave out."""
+    found = [name for name in body if name in fields]
+    drop.update(found)
+    for path in sorted(fields):
+        outer, dot, inner = path.partition(".")
+        node = put.get(outer, body.get(outer)) if dot else None
+        if isinstance(node, Mapping) and inner in node:
+            found.append(path)
+            rest = {name: value for name, value in node.items() if name != inner}
+            put[outer] = rest
+            if not rest:
+                del put[outer]
+                drop.add(outer)
+    return found
+
+
 def _loss(name: str, reason: str) -> Loss:
     return Loss(_PATHS.get(name, f"extras.{name}"), reason)
 
@@ -226,6 +245,9 @@ _PATHS: Final = MappingProxyType(
         "reasoning_effort": "reasoning.effort",
         "response_format": "output_format",
         "user": "user",
+        "inferenceConfig.temperature": "sampling.temperature",
+        "inferenceConfig.topP": "sampling.top_p",
+        "additionalModelRequestFields.top_k": "sampling.top_k",
     }
 )
 PLAIN_BODIES: Final = BodyRules()

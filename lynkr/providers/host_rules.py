@@ -6,6 +6,8 @@ Each comment names where it was read; all in 2026-11.
 from types import MappingProxyType
 from typing import Final
 
+from attrs import evolve
+
 from lynkr.providers.body_rules import BodyRules, Settled
 
 
@@ -54,6 +56,10 @@ CLAUDE_SETTLED: Final = Settled(
         *("claude-opus-4-5", "claude-opus-4-6"),
     ),
     after="anthropic.",
+)
+CLAUDE_SETTLED_IN_CONVERSE: Final = evolve(
+    CLAUDE_SETTLED,
+    fields=_words("inferenceConfig.temperature inferenceConfig.topP additionalModelRequestFields.top_k"),
 )
 CLAUDE_RULES: Final = BodyRules(settled=(CLAUDE_SETTLED,))
 

@@ -6,6 +6,7 @@ aider, which sets a temperature of 0, showed that such a client got nothing but 
 import json
 
 import pytest
+from attrs import evolve
 
 from lynkr.model import Message, Request, Sampling, WireFormat
 from lynkr.providers import HttpxTransport, builtin
@@ -68,6 +69,26 @@ def test_a_model_of_before_gets_what_the_client_asks(kind: str, model: str) -> N
     at = provider(kind)
     sent = at._outgoing(Call(ASKED, Target("p", model)), at.rules)
     assert json.loads(sent.body).keys() >= FIELDS
+
+
+@pytest.mark.parametrize("model", SETTLED["bedrock-anthropic"])
+def test_converse_tells_such_a_model_nothing_either(model: str) -> None:
+    at = provider("bedrock")
+    sent = at._outgoing(Call(ASKED, Target("p", model)), at.rules)
+    body = json.loads(sent.body)
+    assert "inferenceConfig" not in body  # nothing is left of it
+    assert "additionalModelRequestFields" not in body
+    assert {f"sampling.{name}" for name in FIELDS} == {loss.path for loss in sent.losses}
+    limited = evolve(ASKED, max_output_tokens=7)
+    body = json.loads(at._outgoing(Call(limited, Target("p", model)), at.rules).body)
+    assert body["inferenceConfig"] == {"maxTokens": 7}
+
+
+@pytest.mark.parametrize("model", [*SAMPLED["bedrock-anthropic"], "amazon.nova-pro-v1:0"])
+def test_converse_tells_every_other_model_what_the_client_asks(model: str) -> None:
+    at = provider("bedrock")
+    body = json.loads(at._outgoing(Call(ASKED, Target("p", model)), at.rules).body)
+    assert body["inferenceConfig"] == {"temperature": 0, "topP": 0.5}
 
 
 def test_an_anthropic_clients_own_body_goes_without_it_too() -> None:

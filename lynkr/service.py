@@ -6,6 +6,7 @@ from typing import Final, Protocol, Self, TypeAlias
 from attrs import define, field, frozen
 
 from lynkr.model import NO_USAGE, Event, Loss, Request, StopReason, Usage, WireFormat
+from lynkr.resilience.budget import RetryBudget
 from lynkr.resilience.outcome import AttemptKind, Outcome
 from lynkr.routing.decision import Target
 from lynkr.wire.json_body import JsonBody
@@ -47,9 +48,13 @@ class Attempt:
 
 @define
 class Journal:
-    """What happened while a request was served.  One owner: the gateway; layers append to it."""
+    """What happened while a request was served.  One owner: the gateway; layers append to it.
+
+    *budget* is the one its further attempts draw on.
+    """
 
     attempts: list[Attempt] = field(factory=list[Attempt])
+    budget: RetryBudget | None = field(default=None, eq=False, repr=False)
 
 
 @define

@@ -64,6 +64,16 @@ def fallback(
 
     def layer(service: Service) -> Service:
         async def send(call: Call) -> Reply:
+            if budgets is None:
+                return await climb(call)
+            budget = budget_of(budgets, call)
+            budget.enter(monotonic())
+            try:
+                return await climb(call)
+            finally:
+                budget.leave(monotonic())
+
+        async def climb(call: Call) -> Reply:
             ladder = _Ladder(call, verdict)
             made = len(call.journal.attempts)
             while (target := ladder.next()) is not None and made < max_attempts:

@@ -80,7 +80,7 @@ def retry(
                 failure = error
             else:
                 if budgets is not None:
-                    _pay_in(budgets, call, monotonic())
+                    _pay_in(budgets, call, monotonic(), succeeded=True)
                 return reply
             return await _Retries(call, rules, began).go_on(service, failure)
 
@@ -89,11 +89,11 @@ def retry(
     return layer
 
 
-def _pay_in(budgets: RetryBudgets, call: Call, now: float) -> RetryBudget:
+def _pay_in(budgets: RetryBudgets, call: Call, now: float, *, succeeded: bool = False) -> RetryBudget:
     """The call's budget, after the deposit of its first attempt if this is when that ended."""
     budget = budget_of(budgets, call)
     if all(attempt.kind not in _FURTHER for attempt in call.journal.attempts):
-        budget.deposit(now)
+        budget.deposit(now, succeeded=succeeded)
     return budget
 
 

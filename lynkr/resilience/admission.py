@@ -40,6 +40,19 @@ class Place(StrEnum):
     GONE = "gone"
 
 
+TRANSITIONS: Final[tuple[tuple[Place | None, Place, str], ...]] = (
+    (None, Place.UNDER_WAY, "there is a place"),
+    (None, Place.WAITING, "there is none, but one in the queue"),
+    (None, Place.GONE, "neither: 503"),
+    (Place.WAITING, Place.UNDER_WAY, "a place comes free; side requests last"),
+    (Place.WAITING, Place.GONE, "its time is over, or it makes room: 503; or its client left"),
+    (Place.UNDER_WAY, Place.STREAMING, "it turns out to stream"),
+    (Place.UNDER_WAY, Place.GONE, "it was answered, or no more streams are allowed: 503"),
+    (Place.STREAMING, Place.GONE, "it was answered"),
+)
+"""What can become of a request: (from, to, when); None is its arrival."""
+
+
 @define(eq=False)
 class Ticket:
     """One request's.  *until* is when it is dropped if it still waits."""

@@ -1,16 +1,8 @@
 """The circuit breaker.  Rule 1: everything that moves it is in this module.
 
-::
-
-       failures or slow calls >= ratio of a window, or n failures in a row
-        CLOSED ------------------------------------------------> OPEN
-          ^                                                     |  ^
-          | a probe succeeds                  its time is over, |  | a probe fails:
-          |                                   a call comes      |  | opens for twice as long
-          |                                                     v  |
-          +------------------------------------------------- HALF_OPEN
-
-    FORCED_OPEN, DISABLED, METRICS_ONLY: by the operator; only the operator leaves them.
+`TRANSITIONS` are all the changes of state it makes itself; docs/resilience.md
+draws them.  FORCED_OPEN, DISABLED and METRICS_ONLY are the operator's, and only
+the operator leaves them.
 
 State is one frozen value, `BreakerData`; `acquire`, `settle` and `force` map it
 to the next one.  A store that shares it between processes runs the same
@@ -55,6 +47,16 @@ _HALF_OPEN: Final = BreakerState.HALF_OPEN
 _FORCED_OPEN: Final = BreakerState.FORCED_OPEN
 _DISABLED: Final = BreakerState.DISABLED
 _METRICS_ONLY: Final = BreakerState.METRICS_ONLY
+
+Transition: TypeAlias = tuple[BreakerState, BreakerState, str]
+"""(from, to, when)"""
+
+TRANSITIONS: Final[tuple[Transition, ...]] = (
+    (_CLOSED, _OPEN, "too many calls of a window failed or were slow, or too many in a row failed"),
+    (_OPEN, _HALF_OPEN, "its time is over and a call comes, which is let through as a probe"),
+    (_HALF_OPEN, _CLOSED, "a probe succeeds in good time; load returns bit by bit"),
+    (_HALF_OPEN, _OPEN, "a probe fails or is slow: for twice as long"),
+)
 
 Bucket: TypeAlias = tuple[int, int, int, int]
 """(tick, successes, failures, slow ones of both); a tick is a sixth of the window."""

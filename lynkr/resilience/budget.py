@@ -3,12 +3,13 @@
 Each first attempt at a provider deposits *ratio* of a token, which is good for
 *ttl* seconds.  Each further attempt of a request, retry, fallback or hedge,
 costs one whole token: of the deposits, the oldest first, then of a *reserve*.
-A second try that succeeds gives its token back, because it was no part of an
-avalanche.  The reserve is full again once nobody has asked for a second try
-for *ttl* seconds, so sparse traffic always has some.
+Success fills the reserve again: a second try that succeeds gives its token back,
+because it was no part of an avalanche, and a first one adds its *ratio*.  And it
+is full once nobody has asked the provider anything for *ttl* seconds, so sparse
+traffic always has some.
 
-Hence the law: while everything fails, and second tries are asked for more often
-than every *ttl* seconds, attempts <= (1 + ratio) x requests + reserve.
+Hence the law: while everything fails and requests overlap, or follow each
+other within *ttl* seconds, attempts <= (1 + ratio) x requests + reserve.
 
 The 20 % and the reserve of three are Envoy's retry budget (`budget_percent`,
 `min_retry_concurrency`), the time to live is Finagle's (`RetryBudget`, ttl 10 s;
@@ -27,7 +28,7 @@ _TOKEN: Final = 1000
 _TICKS: Final = 10
 
 Domain: TypeAlias = tuple[str, str | None]
-"""(provider of the request's first attempt, tenant)"""
+"""(provider of the request's first target, tenant)"""
 
 
 @frozen
@@ -42,19 +43,34 @@ class BudgetConfig:
 class RetryBudget:
     """One domain's bucket.  One event loop's: not safe to call from several threads at once."""
 
-    __slots__ = ("_asked", "_config", "_deposit", "_deposits", "_reserve", "overflow")
+    __slots__ = ("_config", "_deposit", "_deposits", "_idle_since", "_reserve", "_under_way", "overflow")
 
     def __init__(self, config: BudgetConfig) -> None:
         self._config = config
         self._deposit = round(config.ratio * _TOKEN)
         self._deposits: deque[list[int]] = deque()  # [tick, thousandths], a tick is a tenth of the ttl
         self._reserve = config.reserve * _TOKEN
-        self._asked: float | None = None
+        self._under_way = 0
+        self._idle_since: float | None = None
         self.overflow = 0
         """Second tries that were refused."""
 
-    def deposit(self, now: float) -> None:
-        """A first attempt was made."""
+    def enter(self, now: float) -> None:
+        """A request begins."""
+        idle = None if self._under_way or self._idle_since is None else now - self._idle_since
+        if idle is not None and idle >= self._config.ttl:
+            self._reserve = self._config.reserve * _TOKEN
+        self._under_way += 1
+
+    def leave(self, now: float) -> None:
+        """A request has made its last attempt; exactly once for each that began."""
+        self._under_way -= 1
+        self._idle_since = now
+
+    def deposit(self, now: float, *, succeeded: bool = False) -> None:
+        """A first attempt has ended."""
+        if succeeded:
+            self._fill(self._deposit)
         tick = int(now * _TICKS // self._config.ttl)
         deposits = self._deposits
         if deposits and deposits[-1][0] >= tick:
@@ -65,11 +81,7 @@ class RetryBudget:
 
     def withdraw(self, now: float) -> bool:
         """Whether a second try may be made; if so, it is paid for."""
-        config = self._config
-        if self._asked is not None and not 0 <= now - self._asked < config.ttl:
-            self._reserve = config.reserve * _TOKEN
-        self._asked = now
-        self._expire(int(now * _TICKS // config.ttl))
+        self._expire(int(now * _TICKS // self._config.ttl))
         if self._reserve + sum(amount for _, amount in self._deposits) < _TOKEN:
             self.overflow += 1
             return False
@@ -86,7 +98,10 @@ class RetryBudget:
 
     def refund(self) -> None:
         """A second try that was paid for succeeded, or was never sent."""
-        self._reserve = min(self._config.reserve * _TOKEN, self._reserve + _TOKEN)
+        self._fill(_TOKEN)
+
+    def _fill(self, amount: int) -> None:
+        self._reserve = min(self._config.reserve * _TOKEN, self._reserve + amount)
 
     def _expire(self, tick: int) -> None:
         while self._deposits and self._deposits[0][0] <= tick - _TICKS:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from lynkr.resilience.budget import BudgetConfig, RetryBudget, RetryBudgets
 
@@ -19,15 +19,22 @@ class ModelBudget:
         self.ratio, self.full = ratio, Fraction(reserve)
         self.reserve = self.full
         self.deposits: list[list[Fraction]] = []  # [tick, what is left of it]
-        self.asked: Fraction | None = None
+        self.under_way = 0
+        self.idle_since: Fraction | None = None
+
+    def enter(self, now: Fraction) -> None:
+        if self.under_way == 0 and self.idle_since is not None and now - self.idle_since >= 10:
+            self.reserve = self.full
+        self.under_way += 1
+
+    def leave(self, now: Fraction) -> None:
+        self.under_way -= 1
+        self.idle_since = now
 
     def live(self, now: Fraction) -> list[list[Fraction]]:
         return [entry for entry in self.deposits if entry[0] > now // 1 - 10]
 
     def withdraw(self, now: Fraction) -> bool:
-        if self.asked is not None and now - self.asked >= 10:
-            self.reserve = self.full
-        self.asked = now
         live = self.live(now)
         if sum(entry[1] for entry in live) + self.reserve < 1:
             return False
@@ -48,25 +55,40 @@ class BudgetMachine(RuleBasedStateMachine):
         self.now = Fraction(1_000)
         self.refused = 0
         # Of the present run of trouble: none of its second tries succeeds.
-        self.firsts = self.granted = 0
-        self.paid = 0
+        self.firsts, self.granted = 0, Fraction(0)
+        self.paid = self.begun = self.ended = 0
 
     @rule(step=st.sampled_from(_STEPS))
     def time_passes(self, step: Fraction) -> None:
         self.now += step
 
     @rule(times=st.integers(1, 20))
-    def first_attempts(self, times: int) -> None:
+    def requests_begin(self, times: int) -> None:
         for _ in range(times):
-            self.real.deposit(float(self.now))
+            since = self.now if self.model.idle_since is None else self.model.idle_since
+            if not self.model.under_way and self.now - since >= 10:  # a new run of trouble
+                self.firsts, self.granted = len(self.model.live(self.now)), Fraction(0)
+            self.real.enter(float(self.now))
+            self.model.enter(self.now)
+        self.begun += times
+
+    @precondition(lambda self: self.begun)
+    @rule(data=st.data(), succeeded=st.sampled_from([False, False, True]))
+    def first_attempts_end(self, data: st.DataObject, succeeded: bool) -> None:
+        times = data.draw(st.integers(1, self.begun))
+        for _ in range(times):
+            self.real.deposit(float(self.now), succeeded=succeeded)
             self.model.deposits.append([self.now // 1, self.model.ratio])
+            if succeeded:
+                self.model.reserve = min(self.model.full, self.model.reserve + self.model.ratio)
+                self.granted -= self.model.ratio
+        self.begun -= times
+        self.ended += times
         self.firsts += times
 
     @rule(times=st.integers(1, 8))
     def second_tries(self, times: int) -> None:
         for _ in range(times):
-            if self.model.asked is not None and self.now - self.model.asked >= 10:
-                self.firsts, self.granted = len(self.model.live(self.now)), 0
             granted = self.real.withdraw(float(self.now))
             assert granted == self.model.withdraw(self.now)
             self.refused += not granted
@@ -83,6 +105,14 @@ class BudgetMachine(RuleBasedStateMachine):
             self.real.refund()
             self.model.reserve = min(self.model.full, self.model.reserve + 1)
 
+    @precondition(lambda self: self.ended)
+    @rule()
+    def requests_end(self) -> None:
+        for _ in range(self.ended):
+            self.real.leave(float(self.now))
+            self.model.leave(self.now)
+        self.ended = 0
+
 
 TestBudgetAgainstItsModel = BudgetMachine.TestCase
 
@@ -96,17 +126,33 @@ def test_under_total_failure_attempts_are_at_most_1_2_times_requests_and_3(
     for number, (gap, wished) in enumerate(requests, start=1):
         now += gap
         attempts += 1
+        budget.enter(now)
         budget.deposit(now)
-        for _ in range(max(1, wished)):
+        for _ in range(wished):
             attempts += budget.withdraw(now)
+        budget.leave(now)
         assert attempts * 10 <= 12 * number + 30
 
 
 def test_sparse_traffic_always_has_its_reserve() -> None:
     budget = RetryBudget(BudgetConfig())
     for minute in range(100):
+        budget.enter(minute * 60.0)
         budget.deposit(minute * 60.0)
         assert [budget.withdraw(minute * 60.0) for _ in range(4)] == [True, True, True, False]
+        budget.leave(minute * 60.0 + 50.0)
+
+
+def test_steady_traffic_earns_its_reserve_by_succeeding() -> None:
+    """A question every five seconds, after an outage that used everything up."""
+    budget = RetryBudget(BudgetConfig())
+    while budget.withdraw(0.0):
+        pass
+    for number in range(15):
+        budget.enter(number * 5.0)
+        budget.deposit(number * 5.0, succeeded=True)
+        budget.leave(number * 5.0)
+    assert [budget.withdraw(71.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_second_tries_that_succeed_cost_nothing() -> None:

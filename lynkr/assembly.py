@@ -251,7 +251,13 @@ def build_recorder(settings: Settings) -> Recorder:
 
         store = SQLiteStore(telemetry.file)
     keep = None if telemetry.retention_days is None else telemetry.retention_days * _SECONDS_A_DAY
-    return Recorder(store, capacity=telemetry.queue_size, batch=telemetry.batch_size, keep=keep)
+    return Recorder(
+        store,
+        capacity=telemetry.queue_size,
+        batch=telemetry.batch_size,
+        keep=keep,
+        most=telemetry.retention_rows,
+    )
 
 
 def build_responses(settings: ResponsesSettings) -> ResponseStore:

@@ -24,6 +24,7 @@
     │   ├ Throttled                429, the credential is being rate limited
     │   └ BulkheadFull             the provider has as many calls under way as it may
     ├ AllTargetsFailed             also an ExceptionGroup: one error per attempt, in order
+    ├ LedgerError                  503, the ledger cannot be read or written
     └ GatewayClosed                503, the gateway is draining or was closed
 
 They split by whose fault it was.  Only `lynkr.wire` renders them for clients.
@@ -290,6 +291,14 @@ class AllTargetsFailed(ExceptionGroup[LynkrError], LynkrError):
         """The error a client should see: the last attempt's."""
         error = self.exceptions[-1]
         return error.last if isinstance(error, AllTargetsFailed) else error  # type: ignore[return-value]  # reason: members are LynkrErrors
+
+
+class LedgerError(LynkrError):
+    """The ledger cannot be read or written now: locked, full, damaged or gone."""
+
+    status_hint = 503
+    retryable = True
+    kind = "unavailable"
 
 
 class GatewayClosed(LynkrError):

@@ -6,6 +6,7 @@ than are served at once) is answered, but is no row of the ledger.
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -32,6 +33,7 @@ from lynkr.wire.openai_responses import OpenAIResponsesCodec
 from lynkr_server.access import KeyCheck, Unauthorised
 from lynkr_server.admission import Door
 from lynkr_server.dashboard import Dashboard
+from lynkr_server.feedback import MOST_BYTES, keep_feedback, read_feedback
 from lynkr_server.http import (
     JSON_HEADERS,
     ClientGone,
@@ -104,6 +106,7 @@ class App:
             "/v1/messages/count_tokens": {"POST": self._bounded(self._count_tokens)},
             "/v1/route": {"POST": self._bounded(self._route)},
             "/v1/embeddings": {"POST": self._bounded(self._embed)},
+            "/v1/feedback": {"POST": self._bounded(self._feedback)},
             "/v1/models": {"GET": self._list_models},
             _MODEL: {"GET": self._one_model},
             "/metrics": {"GET": self._metrics},
@@ -381,6 +384,14 @@ class App:
             await incoming.reply(200, {"tier": None, "target": named, "reason": "named_target"})
         else:
             await incoming.reply(200, decision_json(plan.decision))
+
+    async def _feedback(self, incoming: Incoming, _: Ticket) -> None:
+        """A word about a request that was served (`lynkr_server.feedback`)."""
+        gateway = self._running()
+        body = await read_body(incoming, min(MOST_BYTES, self._settings.max_body_bytes))
+        signal = read_feedback(body, time.time())
+        await keep_feedback(gateway, signal)
+        await incoming.reply(200, {"request_id": signal.request, "verdict": signal.kind.value})
 
     async def _list_models(self, incoming: Incoming) -> None:
         anthropic, query = "anthropic-version" in incoming.headers, incoming.scope.get("query_string", b"")

@@ -22,7 +22,10 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "replay": "decide recorded requests again by another policy, and compare the costs",
         "logs": "list the newest requests of the ledger",
         "prices": "show or refresh the price snapshot",
-        "usage": "sum up the ledger: tokens, cost, savings by tier",
+        "usage": "sum up the ledger: tokens, cost, savings by tier, model, day ...",
+        "export": "write the ledger's records as CSV, JSON Lines or Parquet",
+        "ledger": "show what the ledger holds, or give room back to the disk",
+        "statusline": "print one line about a session for Claude Code's status line",
         "demo": "run the whole thing on this machine, without a key",
     }
 )

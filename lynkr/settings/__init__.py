@@ -18,7 +18,7 @@ Every key has an environment variable: ``server.port`` is
 ``LYNKR_SERVER_PORT``; `lynkr.settings.seed` lists the older names that work too.
 """
 
-from lynkr.settings.process import find_file, ledger_file, prices_file, process_environment
+from lynkr.process import find_file, ledger_file, prices_file, process_environment
 from lynkr.settings.tree import (
     IN_MEMORY,
     ExplorationSettings,

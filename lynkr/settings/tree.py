@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from attrs import Attribute, evolve, field, frozen
 
 from lynkr.pricing.price import Price
+from lynkr.process import find_file, ledger_file, process_environment
 from lynkr.providers.base import Timeouts
 from lynkr.providers.builtin import HOSTS
 from lynkr.providers.setup import Cloud
@@ -23,7 +24,6 @@ from lynkr.routing.decision import Profile, Target, Tier
 from lynkr.routing.pins import MOST_SESSIONS, TTL_SECONDS
 from lynkr.secret import Secret
 from lynkr.settings.problems import BadValueError, did_you_mean
-from lynkr.settings.process import find_file, ledger_file, process_environment
 from lynkr.settings.seed import UNSUPPORTED
 
 if TYPE_CHECKING:
@@ -265,8 +265,8 @@ class TelemetrySettings:
     stores prompts and answers.  *log_requests* writes a line of JSON per
     request to the log.  *queue_size* bounds the records waiting to be written
     (more are dropped and counted), *batch_size* those written in one
-    transaction.  Records older than *retention_days* are deleted; None keeps
-    them for ever.
+    transaction.  Records older than *retention_days* are deleted, and the oldest
+    of more than *retention_rows*; None keeps them for ever.
     """
 
     path: Path | None = None
@@ -275,6 +275,7 @@ class TelemetrySettings:
     queue_size: int = field(default=10_000, validator=_positive)
     batch_size: int = field(default=200, validator=_positive)
     retention_days: float | None = field(default=90.0, validator=_positive)
+    retention_rows: int | None = field(default=None, validator=_positive)
 
     @property
     def file(self) -> Path | None:

@@ -147,6 +147,14 @@ class MemoryStore:
                 self._drop(known)
         return len(old)
 
+    def trim(self, most: int, /) -> int:
+        """Forget the oldest records, so that *most* are left; says how many."""
+        with self._lock:
+            newest = sorted(self._records.values(), key=_place, reverse=True)
+            for kept in newest[most:]:
+                self._drop(kept.record.id)
+        return len(newest[most:])
+
     def close(self) -> None:
         """End writing; what was written can still be read."""
         with self._lock:

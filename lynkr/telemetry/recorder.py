@@ -22,7 +22,8 @@ from typing import Final
 
 from attrs import frozen
 
-from lynkr.telemetry.record import Record
+from lynkr.errors import LedgerError
+from lynkr.telemetry.record import Record, Signal
 from lynkr.telemetry.store import TelemetryStore
 
 DEFAULT_BACKOFF: Final = (0.05, 0.25, 1.0)
@@ -40,7 +41,8 @@ class RecorderStats:
     *failed* ones the store refused until patience ran out.  *retries* counts
     second and later tries, *pruned* records forgotten by age.  *last_error*
     is the latest complaint of the store, made at *last_error_at* (Unix
-    seconds); it stays after recovery.
+    seconds); it stays after recovery.  *failing* says that the store refused
+    the latest write.
     """
 
     queued: int = 0
@@ -51,14 +53,15 @@ class RecorderStats:
     pruned: int = 0
     last_error: str | None = None
     last_error_at: float | None = None
+    failing: bool = False
 
 
 class Recorder:
     """Writes records to *store* from a thread of its own.
 
     Holds at most *capacity* records; *flush_interval* and *backoff* are in
-    seconds, *keep* is the age in seconds at which records are forgotten (None
-    keeps them), *clock* gives Unix seconds.  The store stays its owner's, who
+    seconds, *keep* is the age in seconds at which records are forgotten and *most* how
+    many are kept (None keeps all), *clock* gives Unix seconds.  The store stays its owner's, who
     closes it after the recorder.  Make the recorder after forking, not before.
     """
 
@@ -71,6 +74,7 @@ class Recorder:
         batch: int = 200,
         backoff: Sequence[float] = DEFAULT_BACKOFF,
         keep: float | None = None,
+        most: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if capacity < 1 or batch < 1:
@@ -81,6 +85,7 @@ class Recorder:
         self._batch = batch
         self._backoff = tuple(backoff)
         self._keep = keep
+        self._most = most
         self._clock = clock
         self._prune_at = float("-inf")
         self._queue: deque[Record] = deque()
@@ -98,6 +103,7 @@ class Recorder:
         self._pruned = 0
         self._last_error: str | None = None
         self._last_error_at: float | None = None
+        self._failing = False
 
     @property
     def store(self) -> TelemetryStore:
@@ -118,6 +124,21 @@ class Recorder:
             if waiting == 0 or waiting + 1 == self._batch:
                 self._work.notify()
 
+    def hear(self, signal: Signal, patience: float | None = None) -> bool:
+        """Keep *signal*, after the records handed over so far were written; False if its request is unknown.
+
+        Waits for those at most *patience* seconds.
+
+        Raises:
+            LedgerError: the store cannot be written.
+        """
+        self.flush(patience)
+        try:
+            return not self._store.signal((signal,))
+        except Exception as error:
+            self._note(error)
+            raise LedgerError(f"the ledger cannot be written: {error}") from error
+
     def stats(self) -> RecorderStats:
         with self._lock:
             return RecorderStats(
@@ -129,6 +150,7 @@ class Recorder:
                 pruned=self._pruned,
                 last_error=self._last_error,
                 last_error_at=self._last_error_at,
+                failing=self._failing,
             )
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -215,17 +237,20 @@ class Recorder:
                     self._retries += 1
                     self._work.wait_for(lambda: self._closed, delay)
             else:
+                with self._lock:
+                    self._failing = False
                 return len(batch)
 
     def _prune(self) -> None:
-        if self._keep is None:
+        if self._keep is None and self._most is None:
             return
         try:
             now = self._clock()
             if now < self._prune_at:
                 return
             self._prune_at = now + _PRUNE_INTERVAL
-            pruned = self._store.prune(now - self._keep)
+            pruned = 0 if self._keep is None else self._store.prune(now - self._keep)
+            pruned += 0 if self._most is None else self._store.trim(self._most)
         except Exception as error:  # noqa: BLE001 - as in _write
             self._note(error)
         else:
@@ -237,5 +262,6 @@ class Recorder:
             self._complain(error)
 
     def _complain(self, error: Exception) -> None:
+        self._failing = True
         self._last_error = f"{type(error).__name__}: {error}"
         self._last_error_at = self._clock()

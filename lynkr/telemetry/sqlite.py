@@ -20,7 +20,7 @@ from typing import Final
 
 from attrs import evolve, fields
 
-from lynkr.errors import ConfigError
+from lynkr.errors import ConfigError, LedgerError
 from lynkr.telemetry import rollups, rows, statements
 from lynkr.telemetry.migrations import MIGRATIONS, Migration, names_of
 from lynkr.telemetry.record import Query, Record, Signal, SignalKind, Totals
@@ -105,13 +105,12 @@ class SQLiteStore:
         """The matching records, newest first, as they are when the first one is asked for.
 
         Raises:
-            sqlite3.Error: the file is gone or damaged.
+            LedgerError: the file is gone, locked or damaged.
         """
         where, values = statements.where_of(query)
         limit = -1 if query.limit is None else query.limit
-        with closing(self._connect()) as connection:
+        with self._reading() as connection:  # requests and attempts of one moment
             connection.row_factory = sqlite3.Row
-            connection.execute("BEGIN")  # requests and attempts of one moment
             select = f"{statements.SELECT_RECORDS} {where} ORDER BY {statements.record_order(query)} LIMIT ?"
             found = connection.execute(select, (*values, limit))
             while page := found.fetchmany(_PAGE):
@@ -123,7 +122,7 @@ class SQLiteStore:
         """Sums over the matching records; `limit` is ignored.
 
         Raises:
-            sqlite3.Error: the file is gone or damaged.
+            LedgerError: the file is gone, locked or damaged.
         """
         by_tier = self.cells(query, (Dimension.TIER,))
         total = Sums.total(cell.sums for cell in by_tier)
@@ -144,7 +143,7 @@ class SQLiteStore:
         """The sums of the matching records by *by*; `Query.limit` is ignored, *limit* is that of the cells.
 
         Raises:
-            sqlite3.Error: the file is gone or damaged.
+            LedgerError: the file is gone, locked or damaged.
         """
         with self._reading() as connection:
             return _cells(connection, query, by, order, limit, latency=latency)
@@ -170,9 +169,9 @@ class SQLiteStore:
         """What was said about the request, in the order of time, kind and source.
 
         Raises:
-            sqlite3.Error: the file is gone or damaged.
+            LedgerError: the file is gone, locked or damaged.
         """
-        with closing(self._connect()) as connection:
+        with self._reading() as connection:
             found = connection.execute(_SELECT_SIGNALS, (id,)).fetchall()
         return tuple(Signal(id, SignalKind(kind), at, source, note) for kind, at, source, note in found)
 
@@ -180,7 +179,7 @@ class SQLiteStore:
         """The attempts of the requests that arrived from *since* to before *until*, by target.
 
         Raises:
-            sqlite3.Error: the file is gone or damaged.
+            LedgerError: the file is gone, locked or damaged.
         """
         with self._reading() as connection:
             select, values = rollups.select_attempts(since, until, rollups.mark_of(connection))
@@ -200,6 +199,42 @@ class SQLiteStore:
         """
         with self._lock:
             return self._transact(lambda connection: rollups.forget(connection, "at < ?", (before,)))
+
+    def trim(self, most: int, /) -> int:
+        """Forget the oldest records, so that *most* are left; says how many.
+
+        Raises:
+            RuntimeError: the store was closed, or was opened to read only.
+            sqlite3.Error: the file is full, locked or damaged; nothing was forgotten.
+        """
+        with self._lock:
+            return self._transact(lambda connection: _trim(connection, most))
+
+    def compact(self, *, before: float | None = None, most: int | None = None) -> tuple[int, int]:
+        """Forget as `prune` and `trim` do, and give the room back to the disk: how many records, and bytes.
+
+        Needs room for a second copy while it works, and locks the file.
+
+        Raises:
+            LedgerError: the file is full, locked or damaged.
+            RuntimeError: the store was closed, or was opened to read only.
+        """
+        size = self._size()
+        try:
+            forgotten = 0 if before is None else self.prune(before)
+            forgotten += 0 if most is None else self.trim(most)
+            with self._lock:
+                connection = self._writing()
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self._path} cannot be compacted: {error}{_cure_of(error)}") from error
+        return forgotten, size - self._size()
+
+    def _size(self) -> int:
+        """Bytes on the disk, what waits in the write-ahead log included."""
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """End writing; what was written can still be read."""
@@ -242,9 +277,13 @@ class SQLiteStore:
             kept = None
         connection = self._connect() if kept is None else kept[1]
         try:
+            connection.row_factory = None
             connection.execute("BEGIN")
             yield connection
             connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            connection.close()
+            raise LedgerError(f"{self._path} cannot be read: {error}{_cure_of(error)}") from error
         except BaseException:
             connection.close()
             raise
@@ -259,7 +298,7 @@ class SQLiteStore:
         try:
             found = self._path.stat()
         except OSError as error:
-            raise sqlite3.OperationalError(f"{self._path} is gone: {error}") from error
+            raise LedgerError(f"{self._path} is gone: {error}") from error
         return os.getpid(), found.st_dev, found.st_ino
 
     def _writing(self) -> sqlite3.Connection:
@@ -302,6 +341,13 @@ class SQLiteStore:
         if self._writer is not None and self._writer_pid == os.getpid():
             self._writer.close()
         self._writer = None
+
+
+def _trim(connection: sqlite3.Connection, most: int) -> int:
+    edge = connection.execute(
+        "SELECT at, seq FROM requests ORDER BY at DESC, seq DESC LIMIT 1 OFFSET ?", (most,)
+    ).fetchone()
+    return 0 if edge is None else rollups.forget(connection, "(at, seq) <= (?, ?)", edge)
 
 
 def _with_last_error(
@@ -399,6 +445,19 @@ def _attempts_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[in
     for row in connection.execute(select, seqs):
         found.setdefault(row["request_seq"], []).append(row)
     return found
+
+
+def _cure_of(error: sqlite3.Error) -> str:
+    """What the owner can do about it."""
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return "; another process holds it, try again"
+        case sqlite3.SQLITE_FULL:
+            return "; make room on the disk"
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return "; move it away (lynkr begins a new one), `sqlite3 FILE .recover` saves what can be saved"
+        case _:
+            return ""
 
 
 def _make_private(path: Path) -> None:

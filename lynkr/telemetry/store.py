@@ -114,6 +114,10 @@ class TelemetryStore(Protocol):
         """Forget the records that arrived before this Unix time; says how many."""
         ...
 
+    def trim(self, most: int, /) -> int:
+        """Forget the oldest records, so that *most* are left; says how many."""
+        ...
+
     def close(self) -> None:
         """End writing: a later `write` raises RuntimeError, reading stays possible.  Idempotent."""
         ...

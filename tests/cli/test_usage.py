@@ -10,7 +10,7 @@ from lynkr.cli.text import dollars, percent, printable, shortened, table
 from lynkr.cli.usage import sums
 from lynkr.model import Usage, WireFormat
 from lynkr.routing import Tier
-from lynkr.telemetry import Cost, Ending, MemoryStore, Record, SQLiteStore
+from lynkr.telemetry import Cost, Ending, MemoryStore, Query, Record, SQLiteStore
 
 _RECORD = Record(
     id="1",
@@ -88,10 +88,44 @@ def test_a_window_leaves_older_records_out(lynkr, ledger):
     assert lynkr("usage", "--since", "soon").status == 2
 
 
+@pytest.mark.parametrize("by", ["tier", "provider", "model", "day", "session", "tenant", "reason"])
+def test_groups_add_up_to_the_total_by_whatever_tells_them_apart(lynkr, ledger, by):
+    told = json.loads(lynkr("usage", "--json", "--by", by).out)
+    assert (told["by"], told["window"]) == (by, "all")
+    for key in ("requests", "cost_microusd", "saved_microusd", "unpriced"):
+        assert told[key] == sum(group[key] for group in told["groups"])
+    assert lynkr("usage", "--by", by).out.splitlines()[0].split()[0] == by
+
+
+def test_savings_are_told_part_by_part(lynkr, ledger):
+    told = json.loads(lynkr("usage", "--json").out)["savings"]
+    assert told["total_microusd"] == 1_999_900
+    assert told["response_cache_microusd"] is told["compression_microusd"] is None
+    out = lynkr("usage").out
+    assert "response cache: not in use" in out
+    assert "not itemised (older records): $1.999900" in out
+
+
+def test_filters_and_windows_narrow_the_sums(lynkr, ledger):
+    assert json.loads(lynkr("usage", "--json", "--provider", "nobody").out)["requests"] == 0
+    assert json.loads(lynkr("usage", "--json", "--window", "2020-01-01/2020-12-31").out)["requests"] == 0
+    assert "is no window" in lynkr("usage", "--window", "soon").err
+
+
+def test_a_ledger_that_breaks_is_one_line(lynkr, ledger):
+    content = bytearray(ledger.read_bytes())
+    content[8192:] = b"\xa5" * (len(content) - 8192)
+    ledger.write_bytes(content)
+    ran = lynkr("usage")
+    assert ran.status in (1, 2)
+    assert "Traceback" not in ran.err
+    assert str(ledger) in ran.err
+
+
 def test_both_stores_give_the_same_sums(ledger):
     memory = MemoryStore()
-    memory.write(records(time.time()))
     store = SQLiteStore(ledger, read_only=True)
+    memory.write(list(store.read(Query())))
     assert sums(memory) == sums(store)
     store.close()
 

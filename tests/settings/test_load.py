@@ -82,6 +82,7 @@ _PLAIN = [
     ("telemetry", "queue_size", 11),
     ("telemetry", "batch_size", 12),
     ("telemetry", "retention_days", 13.5),
+    ("telemetry", "retention_rows", 14),
     ("otel", "enabled", True),
     ("otel", "endpoint", "http://collector:4318"),
     ("otel", "service_name", "gateway"),

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from lynkr.errors import ConfigError
+from lynkr.errors import ConfigError, LedgerError
 from lynkr.model import Usage
 from lynkr.resilience.outcome import Outcome
 from lynkr.routing.decision import Step, Target, Tier
@@ -501,6 +501,6 @@ def test_a_file_damaged_while_open_raises_and_never_hangs(path: Path) -> None:
             file.write(b"\xa5" * 4096)
     with pytest.raises(sqlite3.DatabaseError):
         store.write([record("more")])
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(LedgerError, match="cannot be read"):
         list(store.read(Query()))
     store.close()

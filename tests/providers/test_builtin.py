@@ -535,13 +535,13 @@ async def test_an_error_event_in_an_anthropic_stream_before_the_first_part_is_an
 
 
 @pytest.mark.anyio
-async def test_anthropic_counts_tokens_and_openai_does_not(provide):
+async def test_anthropic_counts_tokens_and_a_host_that_cannot_does_not(provide):
     async with serving(whole({"input_tokens": 42})) as server:
         counter = provide("anthropic", server, key="k")
         assert isinstance(counter, TokenCounter)
         assert await counter.count_tokens(asking(MESSAGES)) == 42
         assert await counter.count_tokens(asking()) == 42
-        assert await provide("openai", server).count_tokens(asking()) is None
+        assert await provide("groq", server).count_tokens(asking()) is None
     assert [request.line for request in server.requests] == ["POST /v1/messages/count_tokens HTTP/1.1"] * 2
     for request in server.requests:
         body = json.loads(request.body)

@@ -186,7 +186,7 @@ async def test_a_failed_request_has_a_type_of_error_and_nobodys_words() -> None:
     with collecting() as collector:
         async with observed(collector) as running:
             running.simulator.play(script(status(400)))
-            await relay(running, body("my secret prompt"))
+            await relay(running, body("my secret prompt", model="chat:gpt-4.1-nano"))
             await relay(running, b"{")
     (ours,) = (span for span in collector.spans if span.name == "chat gpt-4.1-nano")
     told = attributes(ours.attributes)

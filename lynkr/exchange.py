@@ -34,6 +34,7 @@ from lynkr.routing.context import NO_CONTEXT, RequestContext
 from lynkr.routing.decision import Decision, Snapshot, Target, Tier
 from lynkr.routing.features import features_of
 from lynkr.routing.recorded import Deferred, decision_json, seen_json
+from lynkr.seals import closed, sealing
 from lynkr.service import Attempt, Journal, RawBody, Reply
 from lynkr.stores import StoredResponse
 from lynkr.telemetry.observers import Ended, Live
@@ -386,7 +387,8 @@ class WireExchange(Exchange):
     def encoder(self) -> EventEncoder:
         """Writes this exchange's stream in the client's dialect; one per exchange."""
         if self._encoder is None:
-            self._encoder = self.codec.event_encoder(self.asked or self.request)
+            encoder = self.codec.event_encoder(self.asked or self.request)
+            self._encoder = sealing(encoder, self.client_format)
         return self._encoder
 
     @property
@@ -404,6 +406,7 @@ class WireExchange(Exchange):
             response,
             id=self.answer_id or response.id,
             created=int(now) if response.created is None else response.created,
+            parts=closed(response.parts, self.client_format),
         )
         asked = self.asked or self.request
         if asked is not None and isinstance(self.codec, AnsweringCodec):

@@ -45,6 +45,7 @@ from lynkr.routing import (
 )
 from lynkr.routing.context import NO_CONTEXT
 from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
+from lynkr.seals import holds_foreign_thinking, opened
 from lynkr.service import HOPS_HEADER, Call, EventStream, Layer, RawBody, Reply, stack
 from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
@@ -400,6 +401,10 @@ class Gateway:
             exchange.asked = evolve(request, extras=Extras(client, options))
             return
         exchange.request = exchange.codec.decode_request(body.value)
+        if client is WireFormat.ANTHROPIC_MESSAGES and holds_foreign_thinking(body.text):
+            # Its own bytes would be refused: the encoder leaves out the thinking that is another provider's.
+            exchange.request = opened(exchange.request)
+            return
         exchange.raw = RawBody(client, body)
 
     def _speaks_responses(self, target: Target) -> bool:

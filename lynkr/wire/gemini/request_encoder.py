@@ -33,6 +33,7 @@ from lynkr.model import (
 from lynkr.wire.base import Encoded
 from lynkr.wire.fields import Losses, Shape
 from lynkr.wire.gemini import request
+from lynkr.wire.gemini.call_seals import signature_in
 from lynkr.wire.gemini.fields import GEMINI, Body, as_extras
 from lynkr.wire.gemini.models import generation_of
 from lynkr.wire.gemini.parts import NO_SIGNATURE, SIGNATURE, History, encode_part, encode_result
@@ -134,6 +135,7 @@ class _Contents:
     def _parts(self, message: Message, path: str) -> list[Body]:
         nodes: list[Body] = []
         is_signed = False
+        waiting: str | None = None  # the signature of the call to come
         for at, part in enumerate(message.parts):
             where = f"{path}.parts[{at}]"
             if _says_nothing(part):
@@ -142,10 +144,17 @@ class _Contents:
             if isinstance(part, ToolResult):
                 nodes += self._result(part, where)
                 continue
+            signature = signature_in(part)
+            if signature is not None:
+                waiting = signature
+                continue
             node = encode_part(part, where, self._history, self._losses)
             if node is None:
                 continue
             if isinstance(part, ToolCall):
+                if waiting is not None:
+                    node.setdefault(SIGNATURE, waiting)
+                    waiting = None
                 if self._generation.signs_calls and not is_signed:
                     node.setdefault(SIGNATURE, NO_SIGNATURE)
                 is_signed = True

@@ -40,7 +40,7 @@ class AdaptiveThrottle:
         self._counts: deque[list[int]] = deque()  # [tick, requests, accepts]
         self._requests = 0
         self._accepts = 0
-        self.refused = 0
+        self.refused: int = 0
 
     def refusal(self, now: float) -> float:
         """The probability, from 0 to 1, that a request is refused now."""

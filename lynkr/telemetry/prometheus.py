@@ -156,7 +156,7 @@ class PrometheusMetrics:
     ) -> None:
         self._known = frozenset(targets)
         self._providers = frozenset(target.provider for target in self._known)
-        self.registry = CollectorRegistry() if registry is None else registry
+        self.registry: CollectorRegistry = CollectorRegistry() if registry is None else registry
         folded = _Family(_spec("lynkr_label_sets_folded_total"), self.registry, max_label_sets, None)
         self._families = {
             spec.name: _Family(spec, self.registry, max_label_sets, folded)

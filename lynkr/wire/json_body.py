@@ -47,7 +47,7 @@ class RawJson:
     __slots__ = ("text",)
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text: str = text
 
     def __eq__(self, other: object) -> bool:
         return self.text == other.text if isinstance(other, RawJson) else NotImplemented

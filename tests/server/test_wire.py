@@ -61,6 +61,11 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
+def timers() -> list[Any]:
+    """The running loop's; those that were cancelled are among them."""
+    return list(getattr(asyncio.get_running_loop(), "_scheduled"))  # noqa: B009  # reason: it has no public name
+
+
 def filled(client: Client, quiet: float = 0.01, **options: Any) -> Wire:
     wire = Wire(client.send)
     give_up = options.pop("give_up", nothing)
@@ -103,7 +108,9 @@ def test_after_the_end_there_are_no_pings() -> None:
         await wire.end()
         assert wire.finished
         sent = len(client.messages)
-        await asyncio.sleep(0.05)  # several silences
+        # Whatever filled the silence is gone: no task is left, and no timer that would begin one.
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert not any(timer._callback == wire._tick for timer in timers() if not timer.cancelled())
         assert len(client.messages) == sent
         assert client.is_well_formed()
 

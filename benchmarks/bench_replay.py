@@ -1,6 +1,6 @@
 """How many recorded requests a second `lynkr replay` decides again.
 
-Run: ``python benchmarks/bench_replay.py [records]``.  Writes a seeded ledger of agent sessions (100,000
+Run: ``python benchmarks/bench_replay.py [records]``.  Writes a seeded ledger of agent sessions (10,000
 records unless told otherwise) into a temporary SQLite file, then replays it with the shipped router (which
 changes nothing) and with one that sends everything to one tier.  CPU seconds of this process; what
 reading the file alone costs stands beside them.
@@ -52,7 +52,7 @@ def replayed(path: Path, router: PipelineRouter) -> tuple[ReplayReport, float]:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.sqlite3"
         size = written(path, count)

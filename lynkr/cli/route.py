@@ -16,6 +16,7 @@ from lynkr.errors import ConfigError, LynkrError
 from lynkr.model import Json, Request
 from lynkr.routing import (
     Decision,
+    RequestContext,
     Snapshot,
     Step,
     Target,
@@ -29,7 +30,6 @@ from lynkr.settings import Settings
 from lynkr.wire.json_body import json_text, parse_value
 
 _CHUNK: Final = 1 << 16
-_SNAPSHOT: Final = Snapshot()
 
 
 @frozen
@@ -80,12 +80,17 @@ def decider(settings: Settings) -> Decide:
     """How *settings* route; with no target configured, the tier alone is decided."""
     if not settings.tiers and settings.default is None:
         return _tier_decider()
-    from lynkr.assembly import build_router  # noqa: PLC0415  # reason: brings the whole gateway along
+    from lynkr.assembly import build_prices, build_router, constraints_of  # noqa: PLC0415  # reason: the whole gateway
+    from lynkr.pricing import rates_of  # noqa: PLC0415  # reason: as above
 
-    router = build_router(settings)
+    prices = build_prices(settings)
+    router = build_router(settings, prices)
+    snapshot = Snapshot(
+        rates=rates_of(prices, settings.targets()), constraints=constraints_of(settings)(RequestContext())
+    )
 
     def decide(request: Request) -> Verdict:
-        decision = router.route(request, _SNAPSHOT)
+        decision = router.route(request, snapshot)
         return Verdict(decision.tier, decision.score, decision.targets, decision.trace, decision)
 
     return decide

@@ -13,6 +13,7 @@ gets `TextNotRecorded`, never an empty text that would be taken for an ask.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, NoReturn, cast
 
 from attrs import NOTHING, Attribute, evolve, field, fields, frozen
@@ -109,7 +110,8 @@ class Deferred(Mapping[str, Json]):
         self._encode: Callable[[], Mapping[str, Json]] | None = encode
         self._made: Mapping[str, Json] | None = None
 
-    def _object(self) -> Mapping[str, Json]:
+    def made(self) -> Mapping[str, Json]:
+        """The object itself."""
         encode = self._encode
         if self._made is None and encode is not None:
             self._made = encode()
@@ -117,16 +119,16 @@ class Deferred(Mapping[str, Json]):
         return {} if self._made is None else self._made
 
     def __getitem__(self, key: str) -> Json:
-        return self._object()[key]
+        return self.made()[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._object())
+        return iter(self.made())
 
     def __len__(self) -> int:
-        return len(self._object())
+        return len(self.made())
 
     def __repr__(self) -> str:
-        return repr(dict(self._object()))
+        return repr(dict(self.made()))
 
 
 def seen_json(features: Features, snapshot: Snapshot, *, with_text: bool = False) -> dict[str, Json]:
@@ -333,16 +335,20 @@ def decision_of_json(
 
 # --- Plain values -------------------------------------------------------------------------------------
 
-_Written = tuple[tuple[str, Any], ...]
+
+@frozen
+class _Written:
+    """The attributes of a class that are written, in order, each with its default."""
+
+    names: tuple[str, ...]
+    defaults: tuple[Any, ...]
+    values_of: Callable[[object], tuple[Any, ...]]
 
 
 def _written(cls: type, *left_out: str) -> _Written:
-    """The attributes of *cls* that are written, each with its default."""
-    return tuple(
-        (attribute.name, _default_of(attribute))
-        for attribute in fields(cls)
-        if attribute.name not in left_out
-    )
+    kept = [attribute for attribute in fields(cls) if attribute.name not in left_out]
+    names = tuple(attribute.name for attribute in kept)
+    return _Written(names, tuple(map(_default_of, kept)), attrgetter(*names))
 
 
 def _default_of(attribute: "Attribute[Any]") -> Any:  # noqa: ANN401  # reason: any attribute's
@@ -353,31 +359,33 @@ def _default_of(attribute: "Attribute[Any]") -> Any:  # noqa: ANN401  # reason: 
 
 def _told(value: object, written: _Written) -> dict[str, Json]:
     plain: dict[str, Json] = {}
-    for name, default in written:
-        item = getattr(value, name)
+    for name, item, default in zip(written.names, written.values_of(value), written.defaults, strict=True):
         if item is not default and item != default:
-            plain[name] = _plain(item)
+            plain[name] = item if type(item) in _AS_THEY_ARE else _plain(item)
     return plain
 
 
 def _plain(value: Any) -> Json:  # noqa: ANN401  # reason: any attribute's
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, bool | int | float) or value is None:
-        return value
-    if isinstance(value, Reading):
+    kind = cast("type[object]", type(value))
+    if kind in _AS_THEY_ARE or value is None:
+        kept: Json = value
+        return kept
+    if kind is Reading:
         return _told(value, _READING)
-    if isinstance(value, Media):
+    if kind is tuple:
+        return [_plain(item) for item in value]
+    if isinstance(value, str):  # an enumeration's
+        return str(value)
+    if kind is Media:
         return [value.format.value, value.kind.value, value.name]
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    if isinstance(value, frozenset):
-        return sorted(map(str, value))  # pyright: ignore[reportUnknownArgumentType]
-    if isinstance(value, Sequence):
-        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    raise TypeError(f"{type(value).__name__} is neither number nor code, so it is not recorded")
+    if kind is frozenset:
+        return sorted(map(str, value))
+    if isinstance(value, Mapping):  # of numbers, by name
+        return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    raise TypeError(f"{kind.__name__} is neither number nor code, so it is not recorded")
 
 
+_AS_THEY_ARE: Final = frozenset((int, float, bool, str))
 _FEATURES: Final = _written(Features, "ask", "words")
 _READING: Final = _written(Reading)
 _CONSTRAINTS: Final = _written(Constraints)

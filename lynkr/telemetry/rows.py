@@ -14,6 +14,7 @@ from lynkr.pricing.baseline import Cost
 from lynkr.resilience.outcome import AttemptKind, Outcome
 from lynkr.routing.context import RequestClass
 from lynkr.routing.decision import Step, Target, Tier
+from lynkr.routing.recorded import Deferred
 from lynkr.telemetry.record import AttemptRecord, Ending, Record
 from lynkr.telemetry.signals import Turn
 
@@ -251,7 +252,7 @@ def text_cell(value: str | None) -> str | None:
 
 
 def _json(value: Json) -> str:
-    return json.dumps(value, default=_plain, separators=(",", ":"))
+    return _encode(value.made() if isinstance(value, Deferred) else value)
 
 
 def _plain(value: object) -> object:
@@ -261,3 +262,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Sequence):
         return list(cast("Sequence[Json]", value))
     return str(value)
+
+
+# One for all: `json.dumps` makes an encoder of its own on each call.
+_encode: Final = json.JSONEncoder(default=_plain, separators=(",", ":")).encode

@@ -69,6 +69,21 @@ def test_the_same_tier_is_found_with_and_without_configuration(decide):
         assert (with_targets.tier, with_targets.score) == (without.tier, without.score)
 
 
+def test_the_owners_bans_and_prices_count_here_too(lynkr, monkeypatch):
+    monkeypatch.setenv("TIER_SIMPLE", "openai:gpt-4.1-nano, openai:gpt-4.1-mini")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("LYNKR_ROUTING_BLOCKED", "openai:gpt-4.1-nano")
+    told = json.loads(lynkr("route", "--json", "hi").out)
+    assert told["targets"] == ["openai:gpt-4.1-mini"]
+    assert told["excluded"] == [{"target": "openai:gpt-4.1-nano", "rule": "policy", "code": "blocked"}]
+    assert told["expected_microusd"] > 0
+    assert told["price_version"]
+    monkeypatch.setenv("LYNKR_ROUTING_BLOCKED", "openai:*")
+    ran = lynkr("route", "hi")
+    assert ran.status == 1
+    assert "openai:gpt-4.1-mini: blocked" in ran.err
+
+
 def test_a_person_gets_an_aligned_table(lynkr, monkeypatch):
     for name, value in TIERS.items():
         monkeypatch.setenv(name, value)

@@ -90,6 +90,32 @@ async def test_no_word_is_in_the_ledgers_file_unless_its_owner_wants_text(tmp_pa
             assert features.ask == f"xyzzy {EXAM}"
 
 
+async def test_exploration_leaves_propensity_and_candidates_in_the_record() -> None:
+    async with house(**{"exploration.share": 1.0}) as built:
+        for number in range(12):
+            headers = {"x-claude-code-session-id": f"s-{number}"}
+            await body_of(await built.gateway.relay("anthropic_messages", body("explain main.py"), headers))
+        records = built.records()
+        settings = settings_for(built.upstream.url, **{"exploration.share": 1.0})
+    for record in records:
+        step = next(step for step in record.trace if step.name == "exploration")
+        assert record.propensity == pytest.approx(1 / len(step.data["candidates"]))
+        assert record.decision["propensity"] == record.propensity
+        assert record.decision["targets"][0] in step.data["candidates"]
+    assert len({record.target for record in records}) > 1
+    prices = build_prices(settings)
+    again = replay(records, build_router(settings, prices), prices)
+    assert again.changed == 0
+    assert again.quality.overlap.samples == 12
+
+
+async def test_without_exploration_the_record_says_so_too() -> None:
+    async with house() as built:
+        await served(built, BODIES[:1])
+        assert built.record.propensity == 1.0
+        assert "exploration" not in {step.name for step in built.record.trace}
+
+
 async def test_memory_keeps_no_word_either() -> None:
     async with house() as built:
         await served(built, [(body(f"xyzzy {EXAM}"), "s-1", {})])

@@ -1,5 +1,6 @@
 """The recorder never waits, never raises, never loses its thread, and accounts for every record."""
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -423,3 +424,43 @@ def test_importing_telemetry_loads_neither_sqlite_nor_an_event_loop() -> None:
             raise AssertionError
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, check=True, timeout=WAIT)
+
+
+def test_kill_9_loses_no_more_than_the_last_flush_interval(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    program = textwrap.dedent(
+        """
+        import sys, time
+        from lynkr.telemetry import Ending, Record, Recorder, SQLiteStore
+        recorder = Recorder(SQLiteStore(sys.argv[1]), flush_interval=0.1)
+        number = 0
+        while True:
+            recorder.record(Record(f"r{number}", 1.0, None, "auto", False, Ending.OK, 200))
+            print(number, time.time(), flush=True)
+            number += 1
+            time.sleep(0.001)
+        """
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert child.stdout is not None
+    handed: list[tuple[int, float]] = []
+    for line in child.stdout:
+        number, at = line.split()
+        handed.append((int(number), float(at)))
+        if float(at) - handed[0][1] > 1.5:
+            break
+    child.send_signal(signal.SIGKILL)
+    assert child.wait(30) == -signal.SIGKILL
+    child.stdout.close()
+    store = SQLiteStore(path)
+    kept = {record.id for record in store.read(Query(limit=None))}
+    store.close()
+    # The interval, and as much again for the writing itself on a busy machine.
+    due = {f"r{number}" for number, at in handed if at < handed[-1][1] - 1.0}
+    assert due
+    assert due <= kept

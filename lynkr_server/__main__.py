@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final, TextIO
@@ -42,11 +43,12 @@ _NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 class Server(uvicorn.Server):
     """Uvicorn, saying where it listens (the port may have been 0) and ending quietly when told to.
 
-    A second signal does not wait for the requests under way.
+    A second signal does not wait for the requests under way.  *notice* is written below the addresses.
     """
 
-    def __init__(self, app: App, settings: ServerSettings) -> None:
+    def __init__(self, app: App, settings: ServerSettings, *, notice: str = "") -> None:
         self._app = app
+        self._notice = notice
         self._reloading: set[asyncio.Task[bool]] = set()
         super().__init__(
             uvicorn.Config(
@@ -74,6 +76,7 @@ class Server(uvicorn.Server):
             asyncio.get_running_loop().add_signal_handler(_HANGUP, self._hang_up)
         for bound in sockets or ():
             sys.stdout.write(f"listening on {url_of(bound)}\n")
+        sys.stdout.write(self._notice)
         sys.stdout.flush()
 
     def _hang_up(self) -> None:
@@ -181,8 +184,11 @@ def _run(settings: Settings, read: Callable[[], Settings], *, dashboard: bool) -
     with ExitStack() as closing:
         for bound in sockets:
             closing.enter_context(bound)
+        notice = ""
         if dashboard:
-            settings = _with_admin_key(settings, f"{url_of(sockets[0])}/dashboard")
+            key = None if settings.server.admin_key else Secret(secrets.token_urlsafe(24))
+            notice = _where_the_dashboard_is(f"{url_of(sockets[0])}/dashboard", key)
+            settings, read = _keyed(settings, key), partial(_keyed_anew, read, key)
         # Made before the loop runs, so that what is wrong is said in one line; nothing is opened on the
         # network until the first request.
         gateway = build_gateway(settings, transport=AiohttpTransport())
@@ -193,19 +199,28 @@ def _run(settings: Settings, read: Callable[[], Settings], *, dashboard: bool) -
             dashboard=Dashboard(settings),
             reloader=Reloader(settings, read),
         )
-        server = Server(app, settings.server)
+        server = Server(app, settings.server, notice=notice)
         server.run(sockets)
     return 1 if server.force_exit or not server.started else 0
 
 
-def _with_admin_key(settings: Settings, url: str) -> Settings:
-    """*settings* with a key for this run where the owner set none; says where the dashboard is."""
-    if settings.server.admin_key:
-        sys.stdout.write(f"dashboard: {url} (its key is the one you set)\n")
+def _where_the_dashboard_is(url: str, key: Secret | None) -> str:
+    """What to tell the owner: the address, and the key if it was made for this run."""
+    if key is None:
+        return f"dashboard: {url} (its key is the one you set)\n"
+    return f"dashboard: {url}\ndashboard key, for this run only: {key.reveal()}\n"
+
+
+def _keyed(settings: Settings, key: Secret | None) -> Settings:
+    """*settings* with *key* for the dashboard where they have none."""
+    if key is None or settings.server.admin_key:
         return settings
-    key = secrets.token_urlsafe(24)
-    sys.stdout.write(f"dashboard: {url}\ndashboard key, for this run only: {key}\n")
-    return evolve(settings, server=evolve(settings.server, admin_key=Secret(key)))
+    return evolve(settings, server=evolve(settings.server, admin_key=key))
+
+
+def _keyed_anew(read: Callable[[], Settings], key: Secret | None) -> Settings:
+    """The settings read again, with the key of this run still in force."""
+    return _keyed(read(), key)
 
 
 if __name__ == "__main__":

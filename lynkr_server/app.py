@@ -141,7 +141,9 @@ class App:
                 _LOG.error("the settings could not be reloaded, those before stay in force: %s", error)
                 return False
             self._gateway = loaded.gateway
-            self._obey(loaded.server, loaded.models)
+            self._obey(loaded.settings.server, loaded.models)
+            if self._dashboard is not None:
+                self._dashboard.obey(loaded.settings)
             self._reloads.done += 1
             self._reloads.current = True
             _LOG.info("the settings were reloaded")

@@ -18,7 +18,7 @@ from lynkr.assembly import build_gateway, served_models, still_good
 from lynkr.gateway import Gateway, Kept
 from lynkr.listing import ServedModel
 from lynkr.providers import AiohttpTransport
-from lynkr.settings import ServerSettings, Settings
+from lynkr.settings import Settings
 from lynkr_server.access import refuse_open_bind
 
 _LOG: Final = logging.getLogger("lynkr.server")
@@ -27,10 +27,10 @@ _SETTLED: Final = ("host", "port", "max_header_bytes")
 
 @frozen
 class Loaded:
-    """A gateway and what the server needs to know besides."""
+    """A gateway, the settings it was made of, and what clients may ask it for."""
 
     gateway: Gateway
-    server: ServerSettings
+    settings: Settings
     models: Sequence[ServedModel]
 
 
@@ -71,4 +71,4 @@ class Reloader:
         models = served_models(after)
         gateway = build_gateway(after, transport=AiohttpTransport(), kept=still_good(kept, before, after))
         self._settings = after
-        return Loaded(gateway, after.server, models)
+        return Loaded(gateway, after, models)

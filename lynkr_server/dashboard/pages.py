@@ -18,6 +18,7 @@ from lynkr.assembly import build_prices
 from lynkr.errors import ClientWireError, LynkrError
 from lynkr.gateway import Gateway
 from lynkr.pricing import SnapshotPrices
+from lynkr.secret import Secret
 from lynkr.settings import Settings
 from lynkr.wire.json_body import dump, parse_body
 from lynkr_server.dashboard.assets import read_assets
@@ -109,16 +110,14 @@ class Dashboard:
     """
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
-        self._settings = settings
         self._clock = clock
         self._started = clock()
-        key = settings.server.admin_key
-        self._door = AdminDoor(key) if key else None
+        self._door: AdminDoor | None = None
+        self._key: Secret | None = None
+        self.obey(settings)
         self._assets = read_assets()
-        self._replays = Replays()
         self._readers = CapacityLimiter(_READERS)
         self._replayers = CapacityLimiter(_REPLAYS)
-        self._price_table: SnapshotPrices | None = None
         page, asset = self._page, self._asset
         self.routes: Mapping[str, Mapping[str, Handler]] = MappingProxyType(
             {
@@ -133,6 +132,16 @@ class Dashboard:
                 },
             }
         )
+
+    def obey(self, settings: Settings) -> None:
+        """Go by *settings* from now on; another key ends every session."""
+        self._settings = settings
+        self._price_table: SnapshotPrices | None = None
+        self._replays = Replays()
+        key = settings.server.admin_key or None
+        if key != self._key:
+            self._key = key
+            self._door = None if key is None else AdminDoor(key)
 
     @staticmethod
     def owns(path: str) -> bool:

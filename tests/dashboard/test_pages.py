@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from lynkr_server.dashboard import Dashboard
 from lynkr_server.dashboard.assets import read_assets
 from lynkr_server.dashboard.door import COOKIE, GUESSES
 from tests.dashboard.seeded import ADMIN_KEY, settings_of
@@ -159,3 +160,16 @@ def test_wrong_paths_methods_and_bodies_are_told(open_house: Running):
         assert client.post("/dashboard/api/login", content=body).status_code == 400, body
     assert client.post("/dashboard/api/login", content=b"{" + b" " * 20_000 + b"}").status_code == 413
     assert client.head("/dashboard").status_code == 200
+
+
+def test_settings_read_again_keep_sessions_unless_the_key_is_another(tmp_path: Path):
+    settings = settings_of(tmp_path / "ledger.sqlite3")
+    dashboard = Dashboard(settings)
+    door = dashboard._door
+    assert door is not None
+    dashboard.obey(settings_of(tmp_path / "other.sqlite3"))
+    assert dashboard._door is door
+    dashboard.obey(settings_of(tmp_path / "ledger.sqlite3", **{"server.admin_key": ADMIN_KEY + "!"}))
+    assert dashboard._door not in (None, door)
+    dashboard.obey(settings_of(tmp_path / "ledger.sqlite3", **{"server.admin_key": None}))
+    assert dashboard._door is None

@@ -3,6 +3,7 @@
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const SHORT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 const UNKNOWN = "unknown";
+const MINUS = "−\u2060"; // a minus sign that no line ends after
 
 const isUnknown = (value) => value === null || value === undefined;
 
@@ -23,13 +24,13 @@ export function money(microusd) {
   const size = Math.abs(dollars);
   const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 3 : size >= 0.0001 ? 5 : 6;
   const text = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", minimumFractionDigits: digits > 3 ? digits : 2, maximumFractionDigits: digits });
-  return text.format(dollars).replace("-", "−");
+  return text.format(dollars).replace("-", MINUS);
 }
 
 /** A share in [0, 1]. */
 export function percent(share, digits = 1) {
   if (isUnknown(share) || Number.isNaN(share)) return UNKNOWN;
-  return `${(share * 100).toFixed(digits).replace("-", "−")} %`;
+  return `${(share * 100).toFixed(digits).replace("-", MINUS)}\u00a0%`;
 }
 
 export function ratio(part, whole) {

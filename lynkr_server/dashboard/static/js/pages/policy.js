@@ -155,10 +155,31 @@ function report(context, shown) {
         shown.cache_hits.sessions > 0
           ? h("p", { class: "note" }, `Of simulated hits ${percent(shown.cache_hits.expected)} came true (${percent(shown.cache_hits.low)} to ${percent(shown.cache_hits.high)}), measured on ${plural(shown.cache_hits.sessions, "session")}.`)
           : h("p", { class: "note" }, "No session was recorded with cache figures, so every share of hits is allowed for."),
-        h("p", { class: "note" }, `Prices ${shown.price_version}. Whether the answers would have been as good, a replay of costs does not say.`),
+        h("p", { class: "note" }, `Prices ${shown.price_version}.`),
       ),
+      quality(shown.quality),
     ),
   ].filter((node) => node !== null);
+}
+
+/** Whether the answers would have been as good: known only of sessions that were begun at random. */
+function quality(found) {
+  if (found.refusal !== null) {
+    return wideCard("Whether the answers would have been as good", notice("warn", h("p", {}, h("strong", {}, "Not measured: "), found.reason, ".")));
+  }
+  const shown = (one) => (one === null ? "not measured" : `${one.value.toFixed(3)} (${one.low.toFixed(3)} to ${one.high.toFixed(3)})`);
+  return wideCard(
+    "Whether the answers would have been as good",
+    h(
+      "dl",
+      { class: "facts" },
+      h("dt", {}, "As recorded"),
+      h("dd", {}, shown(found.logged)),
+      h("dt", {}, "Under this policy"),
+      h("dd", {}, shown(found.dr ?? found.snips)),
+    ),
+    h("p", { class: "note" }, "From 0 to 1, estimated from the sessions that exploration sent elsewhere, with a 90 % interval."),
+  );
 }
 
 const signed = (microusd) => (microusd > 0 ? `+${money(microusd)}` : money(microusd));

@@ -17,7 +17,7 @@ export async function request(context) {
       stat("Cost", money(row.cost_microusd), row.price_version ? `by the prices ${row.price_version}` : null),
       stat("Saved", money(row.saved_microusd), row.baseline ? `against ${row.baseline}, an estimate` : null, row.saved_microusd < 0 ? "bad" : null),
     ),
-    h("div", { class: "grid" }, attempts(shown), tokens(row), alternatives(shown), trace(shown), losses(shown), text(shown)),
+    h("div", { class: "grid" }, attempts(shown), tokens(row), alternatives(shown), trace(shown), heard(shown), losses(shown), text(shown)),
   ];
 }
 
@@ -121,6 +121,34 @@ function alternatives({ explanation }) {
       ],
       Object.entries(candidates),
       { empty: "None: no tier was decided." },
+    ),
+  );
+}
+
+const HEARD = {
+  retried: "asked again by the user",
+  escalated: "given to a higher tier",
+  tool_failed: "its tool calls kept failing",
+  followed: "the session went on without complaint",
+  accepted: "accepted",
+  rejected: "rejected",
+  too_weak: "too weak",
+  right: "right",
+  too_strong: "too strong",
+};
+
+function heard({ signals }) {
+  return card(
+    "What was heard of it",
+    table(
+      "What was heard of this request afterwards",
+      [
+        { label: "When", cell: (one) => moment(one.at) },
+        { label: "Signal", cell: (one) => h("span", { class: "wrap" }, HEARD[one.kind] ?? words(one.kind), one.note ? h("span", { class: "note" }, one.note) : null) },
+        { label: "From", cell: (one) => h("span", { class: "wrap" }, one.source) },
+      ],
+      signals,
+      { empty: "Nothing yet, so whether its tier was right is not measured." },
     ),
   );
 }

@@ -35,27 +35,23 @@ export function wideCard(title, ...children) {
  */
 export function table(caption, columns, rows, { empty = "Nothing was recorded in this window.", row = () => ({}) } = {}) {
   if (rows.length === 0) return h("p", { class: "empty" }, empty);
+  // Roles are spelled out: a browser forgets a table's own once its rows are laid out otherwise (app.css, phones).
   return h(
     "div",
     { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
     h(
       "table",
-      {},
+      { role: "table", class: columns.length > 4 ? "stacking" : null },
       h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.number ? "number" : null }, column.label)))),
-      h(
-        "tbody",
-        {},
-        rows.map((one) =>
-          h(
-            "tr",
-            row(one),
-            columns.map((column, at) => h(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: column.number ? "number" : null }, column.cell(one))),
-          ),
-        ),
-      ),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((column) => h("th", { scope: "col", role: "columnheader", class: column.number ? "number" : null }, column.label)))),
+      h("tbody", { role: "rowgroup" }, rows.map((one) => h("tr", { role: "row", ...row(one) }, columns.map((column, at) => cell(column, at, one))))),
     ),
   );
+}
+
+function cell(column, at, one) {
+  const attributes = { class: column.number ? "number" : null, "data-label": column.label };
+  return at === 0 ? h("th", { scope: "row", role: "rowheader", ...attributes }, column.cell(one)) : h("td", { role: "cell", ...attributes }, column.cell(one));
 }
 
 /** A share in [0, 1] as a bar; its words stand beside it. */

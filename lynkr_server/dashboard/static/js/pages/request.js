@@ -21,6 +21,9 @@ export async function request(context) {
   ];
 }
 
+const TRACKS = { failure: "bad", ignored: "plain" };
+const BADGES = { success: "good", failure: "bad" };
+
 function attempts({ attempts: tried, row }) {
   const began = row.timestamp / 1000;
   const whole = Math.max(row.latency_ms / 1000, ...tried.map((one) => one.started - began + one.seconds), 0.001);
@@ -32,7 +35,7 @@ function attempts({ attempts: tried, row }) {
           "ol",
           { class: "timeline" },
           tried.map((one, at) => {
-            const tone = one.cancelled ? "plain" : one.served ? null : "bad";
+            const tone = TRACKS[one.outcome] ?? null;
             return h(
               "li",
               {},
@@ -41,7 +44,7 @@ function attempts({ attempts: tried, row }) {
                 { class: "line" },
                 h("span", { class: "target" }, `${at + 1}. ${one.target}`),
                 one.kind && one.kind !== "first" ? badge(words(one.kind)) : null,
-                badge(words(one.outcome), one.served ? "good" : "bad"),
+                badge(words(one.outcome), BADGES[one.outcome] ?? "plain"),
                 h("span", { class: "note" }, `status ${one.status ?? "none"}, after ${duration(Math.max(0, one.started - began))}, took ${duration(one.seconds)}, cost ${money(one.costMicrousd)}`),
               ),
               h("span", { class: "track", "aria-hidden": "true" }, h("span", { class: tone, start: Math.max(0, (one.started - began) / whole), share: one.seconds / whole })),

@@ -4,15 +4,17 @@
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from attrs import frozen
 from corpus import LABELLED, PAIRS, Corpus, load, rows_of
 from metrics import Labels, Ranking, labels, ranking
-from perturb import PERTURBATIONS
+from perturb import Disturb
 from train import FOLDS, Design, copies_of, design_of, train
 
 from lynkr.model import Message, Request
@@ -22,6 +24,7 @@ from lynkr.routing.classifier import LinearClassifier
 Judge = Callable[[str], tuple[float, str]]
 """A router as the evaluation sees it: prompt to difficulty and name of the tier."""
 
+ASKS: Final = Path(__file__).with_name("asks.jsonl")
 _FLIP_SAMPLE: Final = 1_500
 
 
@@ -106,35 +109,57 @@ def mean_apgr(found: dict[str, Ranking]) -> float:
     return float(np.mean([one.apgr for one in found.values()]))
 
 
+def asks(split: str) -> list[dict[str, Any]]:
+    """Our own labelled asks: ``tune``, which the lexicon was improved on, or ``holdout``, which was not."""
+    rows = [json.loads(line) for line in ASKS.read_text("utf-8").splitlines()]
+    return [row for row in rows if row["split"] == split]
+
+
 def label_accuracy(folder: Path, judge: Judge) -> dict[str, Labels]:
+    sets = {f"own asks, {split}": asks(split) for split in ("holdout", "tune")}
+    sets |= {name: rows_of(folder, name) for name in LABELLED}
     found: dict[str, Labels] = {}
-    for name in LABELLED:
-        rows = rows_of(folder, name)
+    for name, rows in sets.items():
         tiers = [judge(row["prompt"])[1] for row in rows]
         found[name] = labels(tiers, [row.get("acceptable") or [row["difficulty"]] for row in rows])
     return found
 
 
-def flip_rates(judge: Judge, prompts: Sequence[str]) -> dict[str, float]:
-    """Share of prompts whose tier changes, per perturbation."""
-    import random  # noqa: PLC0415 - beside the perturbations only
+@frozen
+class Flips:
+    """Shares of prompts that a disturbance gives another tier, or moves across the median difficulty."""
 
-    plain = [judge(prompt)[1] for prompt in prompts]
-    found: dict[str, float] = {}
-    for name, disturb in PERTURBATIONS.items():
+    tier: float
+    median: float
+
+
+def flip_rates(judge: Judge, prompts: Sequence[str], disturbances: Mapping[str, Disturb]) -> dict[str, Flips]:
+    plain = [judge(prompt) for prompt in prompts]
+    median = float(np.median([score for score, _ in plain]))
+    found: dict[str, Flips] = {}
+    for name, disturb in disturbances.items():
         chance = random.Random(7)
-        changed = [
-            judge(disturb(prompt, chance))[1] != tier for prompt, tier in zip(prompts, plain, strict=True)
-        ]
-        found[name] = float(np.mean(changed))
+        moved = [judge(disturb(prompt, chance)) for prompt in prompts]
+        found[name] = Flips(
+            float(np.mean([one[1] != other[1] for one, other in zip(plain, moved, strict=True)])),
+            float(
+                np.mean(
+                    [
+                        (one[0] >= median) != (other[0] >= median)
+                        for one, other in zip(plain, moved, strict=True)
+                    ]
+                )
+            ),
+        )
     return found
 
 
 def flip_sample(corpus: Corpus, folder: Path) -> dict[str, list[str]]:
     """Prompts to disturb: some of the outcome sources, and all labelled asks."""
     step = max(1, len(corpus.prompts) // _FLIP_SAMPLE)
-    asks = [row["prompt"] for name in LABELLED for row in rows_of(folder, name)]
-    return {"outcome sources": list(corpus.prompts[::step]), "labelled asks": asks}
+    labelled = [row["prompt"] for name in LABELLED for row in rows_of(folder, name)]
+    labelled += [row["prompt"] for split in ("tune", "holdout") for row in asks(split)]
+    return {"outcome sources": list(corpus.prompts[::step]), "labelled asks": labelled}
 
 
 def main() -> None:

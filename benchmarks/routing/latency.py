@@ -11,6 +11,7 @@ import numpy as np
 from lynkr.model import Message, Request, Role, Text, ToolCall, ToolResult, ToolSpec
 from lynkr.routing import PipelineRouter, Snapshot, Tier
 
+_ROUNDS: Final = 4
 _PARAGRAPH: Final = (
     "Please refactor the billing module so that invoices are computed lazily. Three services share the "
     "code in src/billing/core.py and each of them imports `compute_total`. Keep the public API stable, add "
@@ -121,27 +122,42 @@ def _litellm_router() -> Callable[[Sequence[Mapping[str, Any]]], object] | None:
     return route
 
 
-def percentiles(call: Callable[[], object], times: int = 2_000) -> tuple[float, float]:
-    """Median and 99th percentile of one call, in microseconds of processor time, warm."""
+def percentiles(call: Callable[[], object], times: int = 1_000) -> tuple[float, float]:
+    """Median and 99th percentile of one call, in microseconds of processor time, in the best of a few rounds.
+
+    The best, because whoever shares the machine makes a round worse, never better.
+    """
     for _ in range(50):
         call()
     spent = np.empty(times)
-    for place in range(times):
-        begun = thread_time_ns()
-        call()
-        spent[place] = (thread_time_ns() - begun) / 1_000
-    return float(np.percentile(spent, 50)), float(np.percentile(spent, 99))
+    rounds: list[tuple[float, float]] = []
+    for _ in range(_ROUNDS):
+        for place in range(times):
+            begun = thread_time_ns()
+            call()
+            spent[place] = (thread_time_ns() - begun) / 1_000
+        rounds.append((float(np.percentile(spent, 50)), float(np.percentile(spent, 99))))
+    return min(rounds)
 
 
 def over_prompts(judge: Callable[[str], object], prompts: Sequence[str]) -> tuple[float, float]:
-    """Median and 99th percentile over different prompts, each seen once before."""
+    """Median and 99th percentile over different prompts, in the best of a few rounds."""
     spent = np.empty(len(prompts))
-    for _ in range(2):
+    rounds: list[tuple[float, float]] = []
+    for _ in range(_ROUNDS):
         for place, prompt in enumerate(prompts):
             begun = thread_time_ns()
             judge(prompt)
             spent[place] = (thread_time_ns() - begun) / 1_000
-    return float(np.percentile(spent, 50)), float(np.percentile(spent, 99))
+        rounds.append((float(np.percentile(spent, 50)), float(np.percentile(spent, 99))))
+    return min(rounds)
+
+
+def over_requests(prompts: Sequence[str]) -> tuple[float, float]:
+    """As `over_prompts`, of lynkr's whole way from a request to a decision with its trace."""
+    route = lynkr_router()
+    requests = {prompt: Request(model="auto", messages=(Message.user(prompt),)) for prompt in prompts}
+    return over_prompts(lambda prompt: route(requests[prompt]), prompts)
 
 
 def measure() -> dict[str, dict[str, tuple[float, float]]]:
@@ -155,6 +171,6 @@ def measure() -> dict[str, dict[str, tuple[float, float]]]:
         if theirs is not None:
             messages = _as_chat(request)
             found["LiteLLM complexity router"][name] = percentiles(
-                lambda messages=messages, theirs=theirs: theirs(messages), 500
+                lambda messages=messages, theirs=theirs: theirs(messages), 200
             )
     return found

@@ -7,6 +7,7 @@ they wrote to.
 
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Final
 
@@ -91,9 +92,9 @@ class Features:
     what it surely reaches; both are estimates from lengths.
 
     *loop_results* counts tool results since the newest ask, *recent_errors*
-    the failures among the last eight of them.  *touched* names the risky words in paths
-    that tool calls wrote to since then.  *extra_tools* leaves out the tools a coding
-    agent always brings.
+    the failures among the last eight of them.  *files_written* counts the paths that tool
+    calls wrote to since the task was set, *touched* names the risky words in them.
+    *extra_tools* leaves out the tools a coding agent always brings.
 
     *loop_open* says that the answer continues a tool loop: the last message holds
     tool results, or calls that wait for them.  *request_class* and *agent_type* are
@@ -117,6 +118,7 @@ class Features:
     recent_errors: int = 0
     in_tool_loop: bool = False
     touched: tuple[str, ...] = ()
+    files_written: int = 0
     tools: int = 0
     extra_tools: int = 0
     images: int = 0
@@ -231,11 +233,11 @@ def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Featu
     reading, words = read_words(newest)
     earlier = tuple([read(text[:_EARLIER_CHARS]) for _, text in asks[1:]]) if len(asks) > 1 else ()
     results = errors = 0
-    touched: tuple[str, ...] = ()
+    written: frozenset[str] = frozenset()
     ends_with = None
     if size.has_tool_parts:
         since = asks[0][0] if asks else -1
-        results, errors, touched = _loop(request.messages, since, _task_start(asks, (reading, *earlier)))
+        results, errors, written = _loop(request.messages, since, _task_start(asks, (reading, *earlier)))
         ends_with = _ends_with(request.messages)
     choice = request.tool_choice
     tokens = size.images * _TOKENS_PER_IMAGE + len(request.messages) * _TOKENS_PER_MESSAGE
@@ -252,7 +254,8 @@ def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Featu
         loop_results=results,
         recent_errors=errors,
         in_tool_loop=results > 0 and ends_with is ToolResult,
-        touched=touched,
+        touched=_risky_words(written) if written else (),
+        files_written=len(written),
         tools=len(request.tools),
         extra_tools=_extra_tools(request) if request.tools else 0,
         images=size.images,
@@ -399,10 +402,10 @@ def _ends_with(messages: Sequence[Message]) -> type[ToolResult] | type[ToolCall]
     return None
 
 
-def _loop(messages: Sequence[Message], ask: int, task: int) -> tuple[int, int, tuple[str, ...]]:
-    """Tool results since *ask*, failures among the latest, risky words of paths written since *task*."""
+def _loop(messages: Sequence[Message], ask: int, task: int) -> tuple[int, int, frozenset[str]]:
+    """Tool results since *ask*, failures among the latest, paths written since *task*."""
     results = errors = 0
-    touched: set[str] = set()
+    paths: set[str] = set()
     writes: dict[str, bool] = {}  # a session calls few tools, many times each
     for index in range(len(messages) - 1, max(task, -1), -1):
         for part in messages[index].parts:
@@ -411,12 +414,12 @@ def _loop(messages: Sequence[Message], ask: int, task: int) -> tuple[int, int, t
                 if does_write is None:
                     does_write = writes[part.name] = _folded_name(part.name) in WRITE_TOOLS
                 if does_write:
-                    touched |= _risky_words(part.arguments)
+                    paths.add(_written_path(part.arguments))
             elif isinstance(part, ToolResult) and index >= ask:
                 results += 1
                 if results <= _RECENT_RESULTS and _has_failed(part):
                     errors += 1
-    return results, errors, tuple(sorted(touched))
+    return results, errors, frozenset(paths) - {""}
 
 
 def _has_failed(result: ToolResult) -> bool:
@@ -435,8 +438,8 @@ def _has_failed(result: ToolResult) -> bool:
 _SEGMENT: Final = re.compile(r"[a-z]+[0-9]?|[A-Z][a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
-def _risky_words(arguments: str) -> frozenset[str]:
-    """The risky words among the segments of a written path; none for tests and documents."""
+def _written_path(arguments: str) -> str:
+    """The path a tool's JSON arguments write to, empty if none is to be seen."""
     head = arguments[:_ARGUMENT_HEAD]
     for key in PATH_KEYS:
         at = head.find(key)
@@ -445,6 +448,15 @@ def _risky_words(arguments: str) -> frozenset[str]:
         start = head.find('"', at + len(key)) + 1
         end = head.find('"', start)
         if start and end > start:
-            segments = frozenset(word.lower() for word in _SEGMENT.findall(head[start:end]))
-            return RISKY_SEGMENTS & segments if HARMLESS_SEGMENTS.isdisjoint(segments) else frozenset()
-    return frozenset()
+            return head[start:end]
+    return ""
+
+
+def _risky_words(paths: AbstractSet[str]) -> tuple[str, ...]:
+    """The risky words among the segments of written paths, sorted; none for tests and documents."""
+    found: set[str] = set()
+    for path in paths:
+        segments = frozenset(word.lower() for word in _SEGMENT.findall(path))
+        if HARMLESS_SEGMENTS.isdisjoint(segments):
+            found |= RISKY_SEGMENTS & segments
+    return tuple(sorted(found))

@@ -58,13 +58,15 @@ _FANCY: Final = str.maketrans(
     dict.fromkeys("’‘“”„«»–—…·•→¿¡、。，．：；！？（）「」『』\u00a0\u202f\u2009\u3000", " ")
 )
 
-HEAD_CHARS: Final = 700
-TAIL_CHARS: Final = 500
+HEAD_CHARS: Final = 600
+TAIL_CHARS: Final = 400
 """Of a long ask so much is read: in the benchmarks, more changed no ranking."""
 
 _BRIEF: Final = 9
 _REPLY: Final = 10
-_LONG_QUESTION: Final = 30
+_LONG_QUESTION: Final = 40
+_CLAUSES: Final = 4
+_HOW: Final = frozenset((b"how", b"wie"))
 _FEW_DIGITS: Final = 5
 _AMOUNTS: Final = frozenset((b"many", b"much", b"old", b"far", b"long"))
 
@@ -255,19 +257,34 @@ def _is_reply(words: Sequence[bytes]) -> bool:
 def _is_lookup(
     words: Sequence[bytes], seen: AbstractSet[bytes], opener: bytes, points: Mapping[str, float]
 ) -> bool:
-    """One fact is wanted, as far as the opening tells: "in which year", "how many", "translate X"."""
+    """One fact is wanted, as far as a clause's opening tells: "in which year", "how many", "translate X"."""
     count = len(words)
     if "lookup" in points:
         return True
     if count > _LONG_QUESTION or not opener or "advice" in points:
         return False
-    if opener in PREPOSITIONS:
-        opener = words[min(count - 1, words.index(opener) + 1)]
-    if opener in LOOKUP_OPENERS:
+    if _asks_for_one(words, words.index(opener)):
         return True
-    if opener in (b"how", b"wie"):
-        return words[min(count - 1, words.index(opener) + 1)] in AMOUNTS
-    return count <= _BRIEF and (opener in TRIVIAL_ORDERS or not TRIVIAL_OBJECTS.isdisjoint(seen))
+    if count <= _BRIEF and (opener in TRIVIAL_ORDERS or not TRIVIAL_OBJECTS.isdisjoint(seen)):
+        return True
+    # Or some later clause does, behind what only leads up to it.
+    at = 0
+    for _ in range(_CLAUSES):
+        try:
+            at = words.index(_STOP, at) + 1
+        except ValueError:
+            return False
+        if at < count and _asks_for_one(words, at):
+            return True
+    return False
+
+
+def _asks_for_one(words: Sequence[bytes], at: int) -> bool:
+    """Whether the clause that begins there asks for one fact."""
+    last = len(words) - 1
+    if words[at] in PREPOSITIONS:
+        at = min(last, at + 1)
+    return words[at] in LOOKUP_OPENERS or (words[at] in _HOW and words[min(last, at + 1)] in AMOUNTS)
 
 
 def _is_problem(

@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from math import exp
 from typing import Final
 
-from lynkr.routing.classifier import classified, load_classifier
+from lynkr.model import Json
+from lynkr.routing.classifier import classified, load_classifier, unless_exam
 from lynkr.routing.decision import Step
 from lynkr.routing.features import Features
 from lynkr.routing.protocols import Scorer
@@ -200,16 +201,22 @@ _NO_CONTEXT: Final = Step("context", "the first ask", 0.0, "first_ask")
 def agentic(features: Features) -> Step:
     """How far a tool loop has come and how it fares.
 
-    Depth alone is worth at most 0.14 points, so that a long session is no
-    reason for a higher tier by itself; failures are.
+    Depth alone is worth at most 0.14 points and the files it wrote 0.08, so that a
+    long session is no reason for a higher tier by itself; failures are.
     """
     if not features.is_agentic:
         return _NO_TOOLS
     points = min(0.06, 0.003 * features.extra_tools)
     points += min(0.08, 0.004 * features.loop_results)
+    points += min(0.08, 0.01 * features.files_written)
     points += 0.06 * min(4, features.recent_errors)
-    reason = f"{features.loop_results} tool results since the ask, {features.recent_errors} recent failures"
-    return Step("agentic", reason, _score(points), "tool_loop" if features.in_tool_loop else "tools_offered")
+    facts: dict[str, Json] = {
+        "results": features.loop_results,
+        "recent_errors": features.recent_errors,
+        "files_written": features.files_written,
+    }
+    code = "tool_loop" if features.in_tool_loop else "tools_offered"
+    return Step("agentic", "how far the tool loop has come, and how it fares", _score(points), code, facts)
 
 
 _NO_TOOLS: Final = Step("agentic", "no tools", 0.0, "no_tools")
@@ -235,9 +242,12 @@ DEFAULT_SCORERS: Final[tuple[Scorer, ...]] = (effort, shape, context, agentic, r
 
 
 def default_scorers() -> tuple[Scorer, ...]:
-    """The lexical scorers and the trained classifier; reads the packaged weights.
+    """The lexical scorers and the trained classifier, which stands in for two of them on exam-like asks.
+
+    Reads the packaged weights.
 
     Raises:
         ConfigError: the packaged weights are damaged.
     """
-    return (*DEFAULT_SCORERS, classified(load_classifier()))
+    effort_, shape_ = unless_exam(effort, "effort"), unless_exam(shape, "shape")
+    return (effort_, shape_, context, agentic, risk, classified(load_classifier()))

@@ -91,7 +91,10 @@ def flips_of(trace: Sequence[Step]) -> tuple[Flip, ...]:
         less = score - sum_.thresholds[tier]
         reason = f"more than {less:.3f} less difficulty, below {sum_.thresholds[tier]:.2f}"
         flips.append(Flip(Tier(tier - 1), "tier", reason, -round(less, 4)))
+    silent = {step.name for step in trace[:at] if step.code == "stood_in"}
     for step in scores:
+        if not silent.isdisjoint(STANDS_IN.get(step.name, ())):
+            continue  # what those it stands in for would have found is not known
         found = sum_.without(step, scores)
         without = tier_of(found, sum_.thresholds)
         if without is not tier:

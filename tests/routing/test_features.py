@@ -180,3 +180,42 @@ def test_huge_arguments_are_not_read():
 
 def test_features_are_all_default():
     assert Features().is_side_traffic is False
+
+
+def body_of(ask, size, *, errors=0, files=0):
+    """An agent's session of about *size* characters that ends in the tool loop of *ask*."""
+    said = [Message.user("Prove that the payment migration in production is secure, step by step.")]
+    noise = "def prove(deadlock): raise SecurityAudit('migration of payments in production')\n" * 20
+    steps = max(errors + files, size // (len(noise) + 200))
+    for step in range(steps):
+        if step == 1:
+            said.append(Message.user(ask))
+        name, path = ("Edit", f"/repo/src/part_{step}.py") if 1 <= step <= files else ("Read", "/repo/a.py")
+        call = ToolCall(f"call_{step}", name, json.dumps({"file_path": path}))
+        result = ToolResult(f"call_{step}", (Text(noise),), step >= steps - errors)
+        said += [Message(Role.ASSISTANT, (call,)), Message(Role.USER, (result,))]
+    return Request(model="auto", messages=tuple(said), tools=tools(*CLAUDE_CODE_TOOLS))
+
+
+@pytest.mark.parametrize("size", [60_000, 200_000])
+@pytest.mark.parametrize("ask", ["add a docstring to parse_header", "what does slugify return?"])
+def test_an_ask_in_a_large_body_is_read_as_the_ask_alone(ask, size):
+    features = features_of(body_of(ask, size))
+    assert features.input_tokens > size / 5
+    assert features.reading == features_of(asking(ask)).reading
+    assert (features.recent_errors, features.files_written, features.touched) == (0, 0, ())
+    assert features.loop_results > 20
+
+
+def test_the_weight_of_a_history_stands_beside_the_ask():
+    ask = "add a docstring to parse_header"
+    calm, failing = features_of(body_of(ask, 60_000)), features_of(body_of(ask, 60_000, errors=3))
+    writing = features_of(body_of(ask, 60_000, files=4))
+    assert calm.reading == failing.reading == writing.reading
+    assert (failing.recent_errors, failing.is_struggling) == (3, True)
+    assert writing.files_written == 4
+    assert calm.loop_results == failing.loop_results == writing.loop_results
+
+
+def test_a_file_written_twice_is_one():
+    assert features_of(looping("tidy up", 4, tool="Edit")).files_written == 1

@@ -245,3 +245,10 @@ def test_exploration_is_off_unless_asked_for(router):
     assert decision.propensity == 1.0
     assert "exploration" not in {step.name for step in decision.trace}
     assert decision.tier is Tier.SIMPLE
+
+
+def test_no_flip_is_claimed_where_those_stood_in_for_kept_silent(router):
+    question = "A train travels 120 km in 2 hours. How many km does it travel in 5 hours?"
+    decision = router.route(asking(question), Snapshot())
+    assert {step.name for step in decision.trace if step.code == "stood_in"} == {"effort", "shape"}
+    assert {flip.step for flip in decision.flips} == {"tier"}

@@ -83,7 +83,7 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         """Close every connection; answers still being read end in `TransportError`."""
         for exchange in tuple(self._open):
-            exchange.break_off()
+            exchange.close_now()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -151,9 +151,9 @@ class _Exchange:
         trace: TracebackType | None,
         /,
     ) -> None:
-        self.break_off()
+        self.close_now()
 
-    def break_off(self) -> None:
+    def close_now(self) -> None:
         """Close the connection at once; when the body was read it is in the pool already."""
         self._open.discard(self)
         response, self._response = self._response, None

@@ -125,9 +125,14 @@ class Connection:
     async def aclose(self) -> None:
         """Close, or give back to the pool if the body was read; idempotent, also under cancellation."""
         exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-                await exchange.__aexit__(None, None, None)
+        if exchange is None:
+            return
+        close_now: Callable[[], None] | None = getattr(exchange, "close_now", None)
+        if close_now is not None:
+            close_now()
+            return
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await exchange.__aexit__(None, None, None)
 
 
 @define

@@ -67,7 +67,8 @@ class Transport(Protocol):
 
         The context may be left by another task than the one that entered it,
         and also while that one reads: an implementation keeps no cancel scope
-        open in between.
+        open in between.  One that needs not wait to be left has a method
+        ``close_now()``, which is called instead.
 
         Raises:
             TransportTimeout: *connect* or *first_byte* ran out.

@@ -2,14 +2,15 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
 
 from lynkr.capability import profile_at
 from lynkr.errors import ConfigError
-from lynkr.gateway import Gateway, Kept
+from lynkr.gateway import Gateway
+from lynkr.kept import Kept
 from lynkr.layers import breaker, bulkhead, fallback, hedge, retry, throttle
 from lynkr.layers.hedge import fixed_or_usual
 from lynkr.listing import ServedModel
@@ -170,6 +171,17 @@ class Protection:
     bulkheads: Bulkheads | None
     layers: tuple[Layer, ...]
 
+    @property
+    def refusals(self) -> Mapping[str, Callable[[], int]]:
+        """How many attempts each part has refused."""
+        throttles, bulkheads = self.throttles, self.bulkheads
+        counts: dict[str, Callable[[], int]] = {"retry_budget": lambda: self.budgets.overflow}
+        if throttles is not None:
+            counts["throttle"] = lambda: throttles.refused
+        if bulkheads is not None:
+            counts["bulkhead"] = lambda: bulkheads.refused
+        return counts
+
 
 def build_protection(settings: Settings, breakers: BreakerRegistry) -> Protection:
     """The layers around every call, by the owner's numbers; what is off is not among them."""
@@ -289,6 +301,7 @@ def build_gateway(
         transport = HttpxTransport()
     prices = build_prices(settings)
     breakers = kept.breakers or build_breakers(settings.resilience)
+    protection = build_protection(settings, breakers)
     asked = build_observers(settings)
     providers = build_providers(settings, transport, prices)
     gateway = Gateway(
@@ -296,7 +309,8 @@ def build_gateway(
         embedder=settings.embeddings,
         providers=providers,
         transports=(transport,),
-        layers=build_protection(settings, breakers).layers,
+        layers=protection.layers,
+        refusals=protection.refusals,
         breakers=breakers,
         recorder=kept.recorder or build_recorder(settings),
         prices=prices,

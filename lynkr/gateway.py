@@ -8,7 +8,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 import anyio
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve
 
 from lynkr.capability import refuse_answers_side_by_side
 from lynkr.conversation import Conversations
@@ -24,11 +24,12 @@ from lynkr.errors import (
 from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
 from lynkr.forwarding import error_headers, forwarded_headers
 from lynkr.hops import next_hop
+from lynkr.kept import Kept
 from lynkr.layers import deadline, journal, standard_layers
 from lynkr.model import Extras, Folder, Json, Request, Response, WireFormat
 from lynkr.planner import Planner
 from lynkr.pricing import PriceTable
-from lynkr.providers.base import Provider, TokenCounter, Transport, formats_of
+from lynkr.providers.base import Provider, TokenCounter, Transport, first_token_of, formats_of
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
 from lynkr.request_ids import RequestIds
 from lynkr.resilience import BreakerRegistry, MemoryBreakers
@@ -72,16 +73,6 @@ def _discard(_: Record) -> None:
     """Where records go when nobody keeps them."""
 
 
-@frozen
-class Kept:
-    """What a gateway remembers from request to request; its successor may go on with it, or with a part."""
-
-    recorder: Recorder | None = None
-    breakers: BreakerRegistry | None = None
-    pins: PinStore | None = None
-    responses: ResponseStore | None = None
-
-
 class Gateway:
     """Decides, sends, translates and records; composed of what it is given, with no other state.
 
@@ -120,6 +111,7 @@ class Gateway:
         constraints: Callable[[RequestContext], Constraints] = lambda _context: NO_CONSTRAINTS,
         observers: Sequence[RequestObserver] = (),
         tracer: RequestTracer | None = None,
+        refusals: Mapping[str, Callable[[], int]] = MappingProxyType({}),
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         ids: Callable[[], str] | None = None,
@@ -159,10 +151,16 @@ class Gateway:
         if layers is None:
             layers = standard_layers(self._breakers, clock=clock, monotonic=monotonic)
         traced = () if tracer is None else (tracer.layer,)
-        innermost = (*traced, journal(clock=clock, monotonic=monotonic), deadline(monotonic=monotonic))
+        innermost = (
+            *traced,
+            journal(clock=clock, monotonic=monotonic),
+            deadline(monotonic=monotonic, first_token=first_token_of(self._providers)),
+        )
         self._service = stack(self._dispatch, *layers, *innermost)
         self._embeddings = stack(embedding_service(self._providers), *layers, *innermost)
         self._embedder = embedder
+        self.refusals: dict[str, Callable[[], int]] = dict(refusals)
+        """How much was refused on this side so far, by cause; whoever refuses adds its count."""
 
     async def __aenter__(self) -> Self:
         return self

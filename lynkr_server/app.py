@@ -141,6 +141,7 @@ class App:
                 _LOG.error("the settings could not be reloaded, those before stay in force: %s", error)
                 return False
             self._gateway = loaded.gateway
+            self._add_refusals(loaded.gateway)
             self._obey(loaded.settings.server, loaded.models)
             if self._dashboard is not None:
                 self._dashboard.obey(loaded.settings)
@@ -149,6 +150,11 @@ class App:
             _LOG.info("the settings were reloaded")
         self._retire(old)
         return True
+
+    def _add_refusals(self, gateway: Gateway) -> None:
+        admission, reloads = self._door.admission, self._reloads
+        gateway.refusals["queue"] = lambda: admission.refused + admission.dropped
+        gateway.refusals["settings"] = lambda: reloads.failed
 
     def _retire(self, gateway: Gateway) -> None:
         """Close a gateway that has been replaced, once nobody uses it."""
@@ -170,6 +176,7 @@ class App:
         await receive()
         try:
             self._gateway = self._factory()
+            self._add_refusals(self._gateway)
         except (LynkrError, OSError) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return

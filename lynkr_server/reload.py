@@ -15,7 +15,8 @@ from typing import Final
 from attrs import define, frozen
 
 from lynkr.assembly import build_gateway, served_models, still_good
-from lynkr.gateway import Gateway, Kept
+from lynkr.gateway import Gateway
+from lynkr.kept import Kept
 from lynkr.listing import ServedModel
 from lynkr.providers import AiohttpTransport
 from lynkr.settings import Settings

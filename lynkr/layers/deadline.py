@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Generic, Protocol, Self, TypeVar
 
 import anyio
-from attrs import evolve
 
 from lynkr.errors import DeadlineExceeded, UpstreamTimeout
+from lynkr.routing.decision import Target
 from lynkr.service import Call, Layer, Reply, Service
 
 FAIR_CHANCE: Final = 30.0
@@ -19,11 +19,17 @@ _Item = TypeVar("_Item")
 _Item_co = TypeVar("_Item_co", covariant=True)
 
 
-def deadline(*, monotonic: Callable[[], float] = time.monotonic, fair_chance: float = FAIR_CHANCE) -> Layer:
+def deadline(
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    fair_chance: float = FAIR_CHANCE,
+    first_token: Callable[[Target], float | None] = lambda _target: None,
+) -> Layer:
     """A layer that ends an attempt, and later its stream, when `Call.deadline` passes.
 
     Goes innermost but for the provider.  *monotonic* is the clock `Call.deadline`
-    is in.  Calls without a deadline pass untouched.  A stream that bounds its own
+    is in.  *first_token* gives how many seconds a target has to the first part
+    of its answer, None for no bound of its own.  A stream that bounds its own
     waiting by `Call.deadline` says so by an attribute ``ends_in_time`` that is
     true, as those over a `Transport` do; any other is bounded here, which costs
     a cancel scope for each event.
@@ -31,24 +37,34 @@ def deadline(*, monotonic: Callable[[], float] = time.monotonic, fair_chance: fl
     Raises:
         DeadlineExceeded: time ran out less than *fair_chance* seconds after the
             request was sent, or after the stream's last sign of life.
-        UpstreamTimeout: time ran out after more than that.
+        UpstreamTimeout: time ran out after more than that, or that to the first token.
     """
 
     def layer(service: Service) -> Service:
         async def send(call: Call) -> Reply:
+            patience = first_token(call.target)
             if call.deadline is None:
-                return await service(call)
+                return await (service(call) if patience is None else _in_time(call, service, patience))
             watch = _Watch(call, call.deadline, monotonic, fair_chance)
-            reply = await watch.run(lambda: service(call))
-            return evolve(
-                reply,
-                events=None if reply.events is None else _timed(reply.events, watch),
-                raw=None if reply.raw is None else _timed(reply.raw, watch),
+            reply = await watch.run(lambda: service(call), patience)
+            return reply.over(
+                None if reply.events is None else _timed(reply.events, watch),
+                None if reply.raw is None else _timed(reply.raw, watch),
             )
 
         return send
 
     return layer
+
+
+async def _in_time(call: Call, service: Service, patience: float) -> Reply:
+    with anyio.move_on_after(patience):
+        return await service(call)
+    raise _silent(str(call.target), patience)
+
+
+def _silent(target: str, patience: float) -> UpstreamTimeout:
+    return UpstreamTimeout(f"{target}: no token within {patience:g} s", target=target)
 
 
 _Result = TypeVar("_Result")
@@ -65,12 +81,15 @@ class _Watch:
         self._monotonic = monotonic
         self._fair_chance = fair_chance
 
-    async def run(self, step: Callable[[], Awaitable[_Result]]) -> _Result:
+    async def run(self, step: Callable[[], Awaitable[_Result]], patience: float | None = None) -> _Result:
         began = self._monotonic()
         left = self._deadline - began
+        is_first_token = patience is not None and patience < left
         if left > 0:
-            with anyio.move_on_after(left):
+            with anyio.move_on_after(patience if is_first_token else left):
                 return await step()
+        if patience is not None and is_first_token:
+            raise _silent(self._target, patience)
         raise self.overdue(began)
 
     def begin(self) -> float:

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
-from attrs import evolve
-
 from lynkr.service import Reply
 
 _Item = TypeVar("_Item")
@@ -31,10 +29,9 @@ def watched(reply: Reply, on_end: Ending) -> Reply:
     ask for more), else the client left.  *on_end* must not raise nor block.
     """
     once = _Once(reply, on_end)
-    return evolve(
-        reply,
-        events=None if reply.events is None else WatchedStream(reply.events, once),
-        raw=None if reply.raw is None else WatchedStream(reply.raw, once),
+    return reply.over(
+        None if reply.events is None else WatchedStream(reply.events, once),
+        None if reply.raw is None else WatchedStream(reply.raw, once),
     )
 
 

@@ -1,27 +1,29 @@
 """Provider = codec + auth + endpoint + profile, over a transport."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
 from attrs import field, frozen
 
 from lynkr.model import WireFormat
-from lynkr.routing.decision import Profile
+from lynkr.routing.decision import Profile, Target
 from lynkr.service import Call, Reply
 from lynkr.wire.base import Codec
 
 
 @frozen
 class Timeouts:
-    """Seconds; None waits for ever (only ever for *total* of a stream).
+    """Seconds; None waits for ever, or as long as the others allow.
 
     *first_byte* runs from the request's last byte to the answer's status line,
-    *idle* between two chunks of the body.
+    *first_token* from the attempt's beginning to the first part of the answer,
+    whatever pings come before it, *idle* between two chunks of the body.
     """
 
     connect: float = 10.0
     first_byte: float = 300.0
+    first_token: float | None = 300.0
     idle: float = 120.0
     total: float | None = 900.0
 
@@ -179,6 +181,16 @@ class Polyglot(Protocol):
     def formats(self, model: str, /) -> frozenset[WireFormat]:
         """The dialects in which a client's own bytes surely reach *model*."""
         ...
+
+
+def first_token_of(providers: Mapping[str, Provider]) -> Callable[[Target], float | None]:
+    """How long a target may take to its first token, by its provider's own timeouts; None without any."""
+
+    def seconds(target: Target) -> float | None:
+        timeouts: object = getattr(providers.get(target.provider), "timeouts", None)
+        return timeouts.first_token if isinstance(timeouts, Timeouts) else None
+
+    return seconds
 
 
 def formats_of(provider: Provider, model: str) -> frozenset[WireFormat]:

@@ -255,6 +255,9 @@ class Watched(Protocol):
     @property
     def observers(self) -> Observers | None: ...
 
+    @property
+    def refusals(self) -> Mapping[str, Callable[[], int]]: ...
+
 
 @runtime_checkable
 class Watching(Protocol):

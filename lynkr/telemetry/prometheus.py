@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from lynkr.model import Usage
 from lynkr.resilience import BreakerState
 from lynkr.resilience.outcome import AttemptKind
-from lynkr.routing.decision import Target
+from lynkr.routing.decision import ANY_MODEL, Target
 from lynkr.telemetry.observers import Ended, Watched
 from lynkr.telemetry.record import AttemptRecord, Record
 
@@ -121,6 +121,11 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
     _state("lynkr_live_requests", "gauge", "Requests under way"),
     _state("lynkr_open_streams", "gauge", "Answers being streamed"),
     _state("lynkr_breakers", "gauge", "Circuit breakers by state", *_TARGET, "state"),
+    _state(
+        "lynkr_refusals_total", "counter",
+        "Attempts (retry_budget, throttle, bulkhead), requests (queue) and new settings refused here",
+        "cause",
+    ),
     _state("lynkr_recorder_queued", "gauge", "Records waiting for the ledger"),
     _state("lynkr_recorder_written_total", "counter", "Records the ledger took"),
     _state("lynkr_recorder_dropped_total", "counter", "Records that came when the queue was full"),
@@ -180,6 +185,8 @@ class PrometheusMetrics:
             return NONE, NONE
         if target in self._known:
             return target.provider, target.model
+        if target.model == ANY_MODEL and target.provider in self._providers:
+            return target.provider, ANY_MODEL  # the breaker of a provider's credential
         return (target.provider if target.provider in self._providers else OTHER), OTHER
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
@@ -337,6 +344,10 @@ class _State:
             family = self._family(name)
             family.add_metric((), value)
             yield family
+        refusals = self._family("lynkr_refusals_total")
+        for cause, count in self.gateway.refusals.items():
+            refusals.add_metric((cause,), count())
+        yield refusals
         yield self._breakers()
 
     def _family(self, name: str) -> CounterMetricFamily | GaugeMetricFamily:

@@ -86,3 +86,17 @@ async def test_in_time_nothing_is_changed() -> None:
         failing = Scripted({A: [UpstreamFailed("no", target="one:a", status=500)]})
         with pytest.raises(UpstreamFailed):
             await deadline()(failing)(call_to(A, deadline=until))
+
+
+@pytest.mark.parametrize("until", [None, 60.0])
+async def test_a_target_that_has_no_token_in_its_time_is_slow(until: float | None) -> None:
+    """Pings and an early status line are no token: only the whole attempt's time tells."""
+    call = call_to(A, deadline=None if until is None else time.monotonic() + until)
+    layer = deadline(first_token=lambda target: SOON if target == A else None)
+    with (
+        anyio.fail_after(5),
+        pytest.raises(UpstreamTimeout, match=r"one:a: no token within 0\.02 s") as caught,
+    ):
+        await stack(wait_for_ever, journal(), layer)(call)
+    assert type(caught.value) is UpstreamTimeout
+    assert call.journal.attempts[0].outcome is Outcome.FAILURE

@@ -75,10 +75,11 @@ def test_new_settings_serve_the_next_request_and_the_old_ones_what_is_under_way(
 def test_wrong_settings_change_nothing_and_are_told(
     start: Callable[..., Process], tmp_path: Path, below: Upstream, broken: str, cause: str
 ) -> None:
-    process = start()
+    process = start("metrics_open = true")
     (tmp_path / "lynkr.toml").write_text(broken)
     hang_up(process, done=0, failed=1)
     assert state(process)["current"] is False
+    assert 'lynkr_refusals_total{cause="settings"} 1.0' in httpx.get(f"{process.url}/metrics").text
     assert served_by(process) == "m"
     rewrite(tmp_path, below, "chat:mended")
     hang_up(process, done=1, failed=1)

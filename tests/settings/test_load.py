@@ -52,6 +52,7 @@ _PLAIN = [
     ("server", "ping_seconds", 3.5),
     ("timeouts", "connect", 1.5),
     ("timeouts", "first_byte", 2.5),
+    ("timeouts", "first_token", 5.5),
     ("timeouts", "idle", 3.5),
     ("timeouts", "total", 4.5),
     ("resilience", "max_attempts", 5),

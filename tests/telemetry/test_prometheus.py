@@ -190,12 +190,15 @@ class _Gateway:
         self.breakers = MemoryBreakers()
         self.recorder: Recorder | None = Recorder(MemoryStore())
         self.observers: Observers | None = Observers(())
+        self.refusals = {"queue": lambda: 4, "retry_budget": lambda: 5}
 
 
 def test_the_state_of_a_gateway_is_read_at_the_scrape() -> None:
     metrics, gateway = PrometheusMetrics(KNOWN), _Gateway()
     metrics.watch(gateway, clock=lambda: 0.0)
     assert total(samples_of(metrics), "lynkr_live_requests") == 3
+    assert total(samples_of(metrics), "lynkr_refusals_total", cause="queue") == 4
+    assert total(samples_of(metrics), "lynkr_refusals_total") == 9
     gateway.live.requests, gateway.live.streams = 1, 1
     gateway.breakers.force("openai:m1", BreakerState.FORCED_OPEN, 0.0)
     for name in ("openai:made-up", "openai:up-made"):

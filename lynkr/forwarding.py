@@ -1,4 +1,4 @@
-"""Which headers pass from a client to a provider, and back with an error."""
+"""What passes from a client to a provider, and back with an error."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,6 +7,7 @@ from typing import Final
 from lynkr.hops import next_hop
 from lynkr.model import WireFormat
 from lynkr.service import HOPS_HEADER
+from lynkr.wire.json_body import dump, parse_value
 
 # The client's headers an upstream of the same dialect gets, whatever their values: new betas must not
 # break the gateway.  Credentials are never among them: the provider's own are added by its `Auth`.
@@ -42,3 +43,11 @@ def forwarded_headers(format: WireFormat, headers: Mapping[str, str]) -> dict[st
 def error_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Those of a provider's headers (lower-case names) that go to a client with the provider's error."""
     return {name: value for name, value in headers.items() if name.startswith(_OF_ERRORS)}
+
+
+def is_same_json(text: bytes, compact: bytes) -> bool:
+    """Whether *text* says the same as *compact*, which `dump` wrote."""
+    try:
+        return dump(parse_value(text)) == compact
+    except ValueError:
+        return False

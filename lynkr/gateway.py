@@ -22,7 +22,7 @@ from lynkr.errors import (
     UpstreamError,
 )
 from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
-from lynkr.forwarding import error_headers, forwarded_headers
+from lynkr.forwarding import error_headers, forwarded_headers, is_same_json
 from lynkr.hops import next_hop
 from lynkr.kept import Kept
 from lynkr.layers import deadline, journal, standard_layers
@@ -55,7 +55,7 @@ from lynkr.telemetry.record import Ending, Record
 from lynkr.token_count import estimated_tokens
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
-from lynkr.wire.json_body import JsonBody, dump, parse_body, parse_value
+from lynkr.wire.json_body import JsonBody, dump, parse_body
 from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 
@@ -83,7 +83,8 @@ class Gateway:
     Unix seconds, *monotonic* in seconds.  *pins* keeps sessions with their targets,
     *embedder* embeds for clients who name no target, *rates* are the prices routing
     weighs, *constraints* what a request may use, cost and take (by who asks).
-    *observers* and *tracer* are shown every finished request.  The
+    *observers* and *tracer* are shown every finished request, *refusals* (to which
+    whoever refuses may add) count what was refused on this side, by cause.  The
     gateway owns what it is given: closing it closes providers, transports,
     recorder and store.
     """
@@ -159,8 +160,7 @@ class Gateway:
         self._service = stack(self._dispatch, *layers, *innermost)
         self._embeddings = stack(embedding_service(self._providers), *layers, *innermost)
         self._embedder = embedder
-        self.refusals: dict[str, Callable[[], int]] = dict(refusals)
-        """How much was refused on this side so far, by cause; whoever refuses adds its count."""
+        self.refusals = dict(refusals)
 
     async def __aenter__(self) -> Self:
         return self
@@ -477,7 +477,7 @@ class Gateway:
         if isinstance(told, UpstreamError) and told.wire_format == exchange.codec.format:
             # The codec says whether they are fit for a client: not what a provider says of the operator's
             # own key, nor a proxy's HTML.
-            is_fit = told.status == encoded.status and _is_same_json(told.body, body)
+            is_fit = told.status == encoded.status and is_same_json(told.body, body)
             body = told.body if is_fit else body
         return WireReply(encoded.status, headers, exchange, body=body, error=error)
 
@@ -594,11 +594,3 @@ def _check_complete(format: WireFormat, body: Mapping[str, Json]) -> None:
     needed = _NEEDED_TO_ANSWER.get(format)
     if needed is not None and needed not in body:
         raise ClientWireError("is required", field=needed)
-
-
-def _is_same_json(text: bytes, compact: bytes) -> bool:
-    """Whether *text* says the same as *compact*, which `dump` wrote."""
-    try:
-        return dump(parse_value(text)) == compact
-    except ValueError:
-        return False

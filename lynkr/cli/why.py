@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
             found = list(store.read(Query(limit=1)))
         else:
             exact = list(store.read(Query(id=arguments.id, limit=1)))
-            found = exact or [r for r in store.read(Query(limit=None)) if r.id.startswith(arguments.id)]
+            found = exact or list(store.read(Query(id_prefix=arguments.id, limit=20)))
     if not found:
         raise ConfigError(f"no request {arguments.id!r} is in the ledger; `lynkr logs` lists them")
     if len(found) > 1:

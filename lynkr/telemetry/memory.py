@@ -244,6 +244,7 @@ def _matches(record: Record, query: Query) -> bool:
         and (query.until is None or record.at < query.until)
         and (query.tier is None or record.tier is query.tier)
         and (query.session is None or record.session == query.session)
+        and (query.id_prefix is None or record.id.startswith(query.id_prefix))
         and (query.sessions is None or record.session in query.sessions)
         and (query.tenant is None or record.tenant == query.tenant)
         and (query.reason is None or record.reason == query.reason)

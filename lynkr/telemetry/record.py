@@ -184,7 +184,8 @@ class Query:
     settled the tier, *errors_only* keeps those that ended in failure (a client
     who left is no failure).  *before* is the id of a record: only those that
     come after it in the order wanted, so that one can page; none if it is unknown.
-    *sessions* keeps those of several sessions, *oldest_first* turns the order round.
+    *sessions* keeps those of several sessions, *id_prefix* those whose ids begin so;
+    *oldest_first* turns the order round.
     Every filter is applied before *limit*; None is no limit.
     """
 
@@ -201,6 +202,7 @@ class Query:
     reason: str | None = None
     before: str | None = None
     sessions: tuple[str, ...] | None = None
+    id_prefix: str | None = None
     oldest_first: bool = False
 
 

@@ -225,7 +225,8 @@ def adjust(connection: "sqlite3.Connection", seq: int, changes: Mapping[str, int
 def family_of(query: Query, by: Sequence[Dimension], *, latency: bool) -> Family | None:
     """The family that can answer, the smallest; None if only the rows can."""
     if query.errors_only or any(
-        value is not None for value in (query.id, query.before, query.session, query.sessions)
+        value is not None
+        for value in (query.id, query.id_prefix, query.before, query.session, query.sessions)
     ):
         return None
     filtered = {

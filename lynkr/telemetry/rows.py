@@ -17,6 +17,7 @@ from lynkr.routing.decision import Step, Target, Tier
 from lynkr.routing.recorded import Deferred
 from lynkr.telemetry.record import AttemptRecord, Ending, Record
 from lynkr.telemetry.signals import Turn
+from lynkr.wire.json_body import dump
 
 Cell = int | float | str | None
 Row = tuple[Cell, ...]
@@ -252,7 +253,13 @@ def text_cell(value: str | None) -> str | None:
 
 
 def _json(value: Json) -> str:
-    return _encode(value.made() if isinstance(value, Deferred) else value)
+    made = value.made() if isinstance(value, Deferred) else value
+    if not made:
+        return "[]" if isinstance(made, list) else "{}"
+    try:
+        return dump(made).decode()
+    except (TypeError, ValueError):  # no JSON in the strict sense: said as well as it can be
+        return _encode(made)
 
 
 def _plain(value: object) -> object:

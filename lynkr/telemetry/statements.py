@@ -216,6 +216,9 @@ def conditions_of(query: Query, *, times: bool = True) -> tuple[list[str], list[
     )
     conditions = [condition for condition, value in wanted if value is not None]
     found: list[rows.Cell] = [value for _, value in wanted if value is not None]
+    if query.id_prefix:
+        conditions.append("id >= ? AND id < ?")  # along the index of the ids, unlike LIKE
+        found += [query.id_prefix, query.id_prefix + chr(0x10FFFF)]
     if query.sessions is not None:
         conditions.append(f"session IN ({', '.join('?' * len(query.sessions))})")
         found += query.sessions

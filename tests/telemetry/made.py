@@ -145,6 +145,7 @@ def queries(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Query]:
         before=st.none() | ids,
         sessions=st.none() | st.lists(st.sampled_from(SESSIONS), max_size=2).map(tuple),
         oldest_first=st.booleans(),
+        id_prefix=st.none() | st.sampled_from(("i", "id1", "é", "x")),
         limit=st.none() | st.integers(0, 5),
     )
 

@@ -4,8 +4,9 @@
 
 Seeds a ledger of --records requests over 90 days (20 records a session, four tiers,
 six targets, a tenth of them cancelled or failed), asks every question the
-dashboard asks, --rounds times each, and prints the medians in milliseconds.  Fails
-(exit 1) where one takes 100 ms or more.  Then it measures what handing over a
+dashboard asks, --rounds times each, and prints the medians in milliseconds, of the
+clock and of CPU time (which alone a busy machine does not spoil).  Fails (exit 1)
+where one takes 100 ms of CPU time or more.  Then it measures what handing over a
 record costs the request, and what the writer's thread spends on each (CPU time).
 """
 
@@ -188,13 +189,16 @@ def main() -> int:
         slow = 0
         for name, question in questions(store).items():
             taken: list[float] = []
+            worked: list[float] = []
             for _ in range(arguments.rounds):
-                began = time.perf_counter()
+                began, cpu = time.perf_counter(), time.process_time()
                 question()
                 taken.append(time.perf_counter() - began)
-            median = statistics.median(taken)
+                worked.append(time.process_time() - cpu)
+            wall, median = statistics.median(taken), statistics.median(worked)
             slow += median >= QUERY_BUDGET
-            print(f"{median * 1e3:8.1f} ms  {name}{'   TOO SLOW' if median >= QUERY_BUDGET else ''}")
+            flag = "   TOO SLOW" if median >= QUERY_BUDGET else ""
+            print(f"{wall * 1e3:8.1f} ms, {median * 1e3:6.1f} of them CPU  {name}{flag}")
         cost = recording(Path(folder) / "x.db", 5)
     return int(bool(slow) or cost >= RECORDING_BUDGET)
 

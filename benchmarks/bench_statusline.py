@@ -5,11 +5,13 @@
 Runs the command as its host does (a new process, the host's JSON on standard
 input) against a ledger of 100 000 records, or LEDGER (as `bench_ledger.py`
 seeds it).  Prints the median and the slowest, beside an interpreter that does
-nothing; fails (exit 1) where the median is 150 ms or more.
+nothing, and the CPU time; fails (exit 1) where that is 150 ms or more: a busy
+machine spoils the clock's.
 """
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -57,14 +59,19 @@ def main() -> int:
             seed(path, 100_000)
         environment = {**process_environment(), "LYNKR_TELEMETRY_PATH": str(path)}
         nothing, _ = timed([sys.executable, "-c", "pass"], environment, arguments.rounds)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken, line = timed([sys.executable, "-m", "lynkr.cli", "statusline"], environment, arguments.rounds)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cpu = worked / (arguments.rounds + 1)
     median = statistics.median(taken)
     print(line)
     print(
         f"{median * 1e3:.0f} ms (slowest {max(taken) * 1e3:.0f}),"
-        f" of which {statistics.median(nothing) * 1e3:.0f} ms are the interpreter's"
+        f" of which {statistics.median(nothing) * 1e3:.0f} ms are the interpreter's;"
+        f" {cpu * 1e3:.0f} ms CPU"
     )
-    return int(median >= BUDGET)
+    return int(cpu >= BUDGET)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from lynkr.telemetry.queries import DayUsage, savings_of
-from lynkr.telemetry.sums import Cell, Dimension, Sums
+from lynkr.telemetry.sums import Sums
 
 NAMED: Final = "named"
 """Where requests stand whose client named the target: no tier was decided."""
@@ -96,18 +96,6 @@ def savings_json(sums: Sums, baseline: str) -> dict[str, Any]:
             for name, label, value, absent in parts
         ],
     }
-
-
-def by_name(cells: Iterable[Cell], dimension: Dimension, unknown: str = "unknown") -> dict[str, Any]:
-    """The sums of each value of *dimension*, which alone the cells are told apart by."""
-    return {
-        unknown if cell[dimension] is None else str(cell[dimension]): sums_json(cell.sums) for cell in cells
-    }
-
-
-def by_tier(cells: Iterable[Cell]) -> dict[str, Any]:
-    """The same for tiers, in the older program's words: requests without one are UNKNOWN there."""
-    return by_name(cells, Dimension.TIER, _OLD_NAME_FOR_NAMED)
 
 
 def days_json(days: Iterable[DayUsage]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from lynkr.pricing import PriceTable
 from lynkr.pricing.price import Price
@@ -48,6 +48,7 @@ class Books:
     query: Query
     prices: PriceTable
     settings: Settings
+    _read: dict[object, tuple[Cell, ...]] = field(factory=dict[object, tuple[Cell, ...]], init=False)
 
     def cells(
         self,
@@ -56,10 +57,13 @@ class Books:
         session: str | None = None,
         order: Order | None = None,
     ) -> tuple[Cell, ...]:
-        """The sums by *by*; of sessions the first `_SESSIONS` in *order*."""
-        limit = _SESSIONS if Dimension.SESSION in by else None
-        query = evolve(self.query, errors_only=errors_only, session=session)
-        return self.store.cells(query, by, order=order, limit=limit)
+        """The sums by *by*, read once; of sessions the first `_SESSIONS` in *order*."""
+        key = (by, errors_only, session, order)
+        if key not in self._read:
+            limit = _SESSIONS if Dimension.SESSION in by else None
+            query = evolve(self.query, errors_only=errors_only, session=session)
+            self._read[key] = self.store.cells(query, by, order=order, limit=limit)
+        return self._read[key]
 
     def price_of(self, cell: Cell) -> Price | None:
         """The price of the target that a cell by PROVIDER and MODEL is about."""
@@ -80,7 +84,7 @@ def recommendations_json(reading: Reading) -> dict[str, Any]:
     """
     window = reading.window("30d")
     books = Books(reading.store, window.query(), reading.prices, reading.settings)
-    total = total_of(books.cells())
+    total = total_of(books.cells(Dimension.PROVIDER, Dimension.MODEL))
     findings = ranked([find(books, total) for find in FINDERS])
     recoverable = sum(f.overspend_microusd or 0 for f in findings if f.state is State.ACTIONABLE)
     spent = spent_microusd(total)

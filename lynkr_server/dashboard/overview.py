@@ -9,6 +9,7 @@ from lynkr.settings import ProviderSettings, Settings
 from lynkr.settings.checks import lacks_credentials
 from lynkr.telemetry import Query
 from lynkr.telemetry.queries import daily, total_of, window_of
+from lynkr.telemetry.sums import Sums
 from lynkr_server.dashboard.figures import days_json, savings_json, sums_json
 from lynkr_server.dashboard.health import breakers_json, recorder_json
 from lynkr_server.dashboard.reading import Reading
@@ -30,7 +31,7 @@ def overview_json(reading: Reading) -> dict[str, Any]:
     store, settings = reading.store, reading.settings
     window = reading.window("7d")
     days = daily(store, window)
-    totals = total_of(store.cells(window.query()))
+    totals = Sums.total(day.sums for day in days)
     today = sums_json(total_of(store.cells(window_of("today", reading.now).query())))
     since_start = total_of(store.cells(Query(since=reading.started)))
     return {

@@ -246,7 +246,7 @@ class Dashboard:
             )
             try:
                 built = await to_thread.run_sync(lambda: _build(builder, reading), limiter=limiter)
-            except LynkrError:
+            except ClientWireError:
                 raise
             except Exception as error:  # noqa: BLE001  # reason: the shim's edge; a ledger that cannot be read says so
                 _LOG.exception("the dashboard's %s failed", name)

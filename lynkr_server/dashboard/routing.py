@@ -1,6 +1,6 @@
 """``/dashboard/api/routing``: which tiers, why, how right, and how those fared who served."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,11 +11,12 @@ from lynkr.telemetry.queries import (
     Latency,
     ProviderStats,
     Window,
-    accuracy,
+    accuracy_of,
     provider_stats,
     reasons,
+    total_of,
 )
-from lynkr.telemetry.sums import Cell, Dimension
+from lynkr.telemetry.sums import Cell, Dimension, Sums
 from lynkr_server.dashboard.figures import NAMED, percent, share, spent_microusd, sums_json, usd
 from lynkr_server.dashboard.health import breakers_json
 from lynkr_server.dashboard.reading import Reading
@@ -38,23 +39,25 @@ def routing_json(reading: Reading) -> dict[str, Any]:
     """
     store, settings, window = reading.store, reading.settings, reading.window("7d")
     providers = provider_stats(store, window)
-    whole, by_tier = accuracy(store, window)
     breakers = breakers_json(reading)
     tiers = store.cells(window.query(), (Dimension.TIER,))
+    whole = accuracy_of(total_of(tiers))
     return {
         "tierDefinitions": {
             tier.name: {"description": _MEANT_FOR[tier], "range": [THRESHOLDS[tier], _upper(tier)]}
             for tier in Tier
         },
         "accuracy": _accuracy_json(whole),
-        "stats": _stats_json(providers, whole, tiers),
+        "stats": _stats_json([(one.provider, one.stats.sums) for one in providers], total_of(tiers)),
         "providerStats": {one.provider: _older_stats_json(one) for one in providers},
         "circuitBreakers": breakers,
         "window": window.label,
         "accuracyDetail": {
             **_accuracy_detail_json(whole),
             "tiers": [
-                {"tier": tier.name, **_accuracy_detail_json(found)} for tier, found in sorted(by_tier.items())
+                {"tier": cell[Dimension.TIER], **_accuracy_detail_json(accuracy_of(cell.sums))}
+                for cell in sorted(tiers, key=_rank)
+                if cell[Dimension.TIER] is not None
             ],
         },
         "tiers": [
@@ -85,27 +88,25 @@ def routing_json(reading: Reading) -> dict[str, Any]:
 
 def stats_json(reading: Reading, window: Window) -> dict[str, Any] | None:
     """The older program's ``stats``; None without a request."""
-    whole, _ = accuracy(reading.store, window)
-    tiers = reading.store.cells(window.query(), (Dimension.TIER,))
-    return _stats_json(provider_stats(reading.store, window), whole, tiers)
+    cells = reading.store.cells(window.query(), (Dimension.PROVIDER,))
+    named = [
+        (str(cell[Dimension.PROVIDER]), cell.sums) for cell in cells if cell[Dimension.PROVIDER] is not None
+    ]
+    return _stats_json(named, total_of(cells))
 
 
-def _stats_json(
-    providers: tuple[ProviderStats, ...], found: Accuracy, tiers: tuple[Cell, ...]
-) -> dict[str, Any] | None:
+def _stats_json(providers: Iterable[tuple[str, Sums]], whole: Sums) -> dict[str, Any] | None:
     """Its quality score said that an HTTP call had worked; nobody measures quality here, so it is null."""
-    requests = sum(cell.sums.requests for cell in tiers)
-    if not requests:
+    if not whole.requests:
         return None
+    found = accuracy_of(whole)
     return {
-        "totalRequests": requests,
+        "totalRequests": whole.requests,
         "avgLatencyByProvider": {
-            one.provider: _milliseconds(one.stats.duration.mean)
-            for one in providers
-            if one.stats.sums.requests
+            name: round(sums.duration_us / sums.requests / 1000) for name, sums in providers if sums.requests
         },
         "avgQualityByTier": {tier.name: None for tier in Tier},
-        "errorRate": percent(sum(cell.sums.failed for cell in tiers), requests),
+        "errorRate": percent(whole.failed, whole.requests),
         "overProvisionedPct": percent(found.over, found.looked_at),
         "underProvisionedPct": percent(found.under, found.judged),
     }

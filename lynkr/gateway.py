@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
-import anyio
 from attrs import asdict, evolve
 
 from lynkr.capability import refuse_answers_side_by_side
 from lynkr.conversation import Conversations
+from lynkr.counting import provider_count
 from lynkr.embeddings import embedding_service, plan_embedding
 from lynkr.errors import (
     AllTargetsFailed,
@@ -29,7 +29,7 @@ from lynkr.layers import deadline, journal, standard_layers
 from lynkr.model import Extras, Folder, Json, Request, Response, WireFormat
 from lynkr.planner import Planner
 from lynkr.pricing import PriceTable
-from lynkr.providers.base import Provider, TokenCounter, Transport, first_token_of, formats_of
+from lynkr.providers.base import Provider, Transport, first_token_of, formats_of
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
 from lynkr.request_ids import RequestIds
 from lynkr.resilience import BreakerRegistry, MemoryBreakers
@@ -59,7 +59,6 @@ from lynkr.wire.json_body import JsonBody, dump, parse_body
 from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 
-COUNT_SECONDS: Final = 5.0
 # Fields without which a body can be counted but not answered.
 _NEEDED_TO_ANSWER: Final[Mapping[WireFormat, str]] = MappingProxyType(
     {WireFormat.ANTHROPIC_MESSAGES: "max_tokens"}
@@ -518,8 +517,7 @@ class Gateway:
     ) -> tuple[int, bool]:
         """Input tokens of a request, and whether that is an estimate.  Writes no record.
 
-        The target's provider is asked if it counts, and not longer than `COUNT_SECONDS`: clients
-        hold their next turn back for this.
+        The target's provider is asked if it counts (`lynkr.counting`).
 
         Raises:
             ClientWireError: the body is malformed.
@@ -534,15 +532,9 @@ class Gateway:
     async def _counted(self, exchange: WireExchange, plan: Plan) -> int | None:
         """The count of the provider that would serve *plan*; None if it has none, or not in time."""
         target = plan.targets[0]
-        provider: object = self._providers.get(target.provider)
-        if not isinstance(provider, TokenCounter) or target in self._planner.unavailable():
+        if target in self._planner.unavailable():
             return None
-        with anyio.move_on_after(COUNT_SECONDS):
-            try:
-                return await provider.count_tokens(self._call(exchange, plan))
-            except LynkrError:
-                return None  # an estimate still answers, and the header says that it is one
-        return None
+        return await provider_count(self._providers.get(target.provider), self._call(exchange, plan))
 
     # ------------------------------------------------------------------ inside
 

@@ -7,6 +7,7 @@ client's own text (`BodyRules.splice`), so that both ways mean the same.  What a
 client asked for and does not get is a `Loss`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +18,28 @@ from lynkr.model import Json, Loss
 from lynkr.providers.betas import ALL_BETAS, KnownBetas, without_switched
 from lynkr.wire.json_body import JsonBody
 
+# A version has one or two digits a part: what is longer is a date (``claude-opus-4-20250514`` is 4.0).
+_VERSIONED: Final = re.compile(r"(?:^|[./])claude-([a-z]+)-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+
+
+@frozen
+class Since:
+    """Claude's models from a family's *first* version on, such as ``{"opus": (4, 7)}``.
+
+    A host may put something before the name (``eu.anthropic.claude-opus-5``) and
+    behind it.  *also* are names without a version.  A name that is neither is none of them.
+    """
+
+    first: Mapping[str, tuple[int, int]]
+    also: tuple[str, ...] = ()
+
+    def holds(self, model: str) -> bool:
+        if model.endswith(self.also):
+            return True
+        found = _VERSIONED.search(model)
+        first = None if found is None else self.first.get(found[1])
+        return found is not None and first is not None and (int(found[2]), int(found[3] or 0)) >= first
+
 
 @frozen
 class Settled:
@@ -24,21 +47,18 @@ class Settled:
 
     A field within another is named by both: ``inferenceConfig.topP``.
     *models* are beginnings of names, and so are *but*, the exceptions among
-    them.  *when_thinking*: only where the body asks for reasoning
-    (``reasoning_effort`` other than ``none``).  *after* ends what a host may put
-    before a model's own name, such as ``anthropic.`` in ``eu.anthropic.claude-opus-5``.
+    them; or they are told by their version.  *when_thinking*: only where the body asks for
+    reasoning (``reasoning_effort`` other than ``none``).
     """
 
     fields: frozenset[str]
-    models: tuple[str, ...]
+    models: tuple[str, ...] | Since
     but: tuple[str, ...] = ()
     when_thinking: bool = False
-    after: str = ""
 
     def holds(self, model: str, body: Mapping[str, Json]) -> bool:
-        if self.after:
-            model = model.rpartition(self.after)[2]
-        if not model.startswith(self.models) or (self.but and model.startswith(self.but)):
+        is_one = self.models.holds(model) if isinstance(self.models, Since) else model.startswith(self.models)
+        if not is_one or (self.but and model.startswith(self.but)):
             return False
         return not self.when_thinking or body.get("reasoning_effort") not in (None, "none")
 

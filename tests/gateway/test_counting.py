@@ -63,7 +63,7 @@ async def test_a_provider_that_talks_nonsense_is_answered_for(answer: bytes) -> 
 
 
 async def test_a_provider_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lynkr.gateway.COUNT_SECONDS", 0.05)
+    monkeypatch.setattr("lynkr.counting.COUNT_SECONDS", 0.05)
 
     async def silent(*_: object) -> None:
         await anyio.sleep_forever()

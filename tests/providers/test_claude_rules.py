@@ -24,7 +24,13 @@ BASES = {"azure-anthropic": "https://r.services.ai.azure.com"}
 KINDS = ("anthropic", "azure-anthropic", "bedrock-anthropic", "vertex-anthropic")
 # How the same model is called where (vendors' model lists, read 2026-11).
 SETTLED = {
-    "anthropic": ("claude-opus-4-7", "claude-sonnet-4-6", "claude-sonnet-5", "claude-fable-5-1"),
+    "anthropic": (
+        "claude-opus-4-7",
+        "claude-sonnet-4-6",
+        "claude-sonnet-5",
+        "claude-fable-5-1",
+        "claude-mythos-preview",
+    ),
     "azure-anthropic": ("claude-opus-4-8",),
     "bedrock-anthropic": (
         "anthropic.claude-opus-4-7",
@@ -39,6 +45,10 @@ SAMPLED = {
         "claude-sonnet-4-5",
         "claude-opus-4-20250514",
         "claude-3-7-sonnet-20250219",
+        "claude-x",
+        "claude-opus-latest",
+        "my-claude-opus-5",
+        "gpt-5",
     ),
     "azure-anthropic": ("claude-opus-4-1",),
     "bedrock-anthropic": ("us.anthropic.claude-sonnet-4-20250514-v1:0", "anthropic.claude-opus-4-6-v1"),

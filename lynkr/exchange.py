@@ -248,6 +248,7 @@ class Exchange:
         target = None if reply is None else reply.target
         cost = self.ledger.cost(reply, None if plan is None else plan.prefix_tokens)
         attempts = self._attempts(cost)
+        overhead = self._overhead(attempts)
         key = self.context.session
         features = None if decision is None else decision.features
         return Record(
@@ -267,7 +268,7 @@ class Exchange:
             target=target,
             attempts=attempts,
             usage=NO_USAGE if reply is None else reply.tally.usage,
-            cost=evolve(cost, overhead_microusd=self._overhead(attempts)),
+            cost=cost if overhead is None else evolve(cost, overhead_microusd=overhead),
             seconds=self.ledger.monotonic() - self.began,
             seconds_to_first_event=self.first_event_seconds,
             error=None if error is None else error_name(error),

@@ -79,18 +79,20 @@ def baseline_bounds(
     prefix = usage.input if prefix_tokens is None else min(prefix_tokens, usage.input)
     read, write = usage.cache_read or 0, usage.cache_write or 0
     warmest = max(prefix, read)
-    candidates = (
-        point,
-        cost_microusd(Usage(usage.input, usage.output, cache_read=warmest), flagship),
-        cost_microusd(Usage(usage.input, usage.output, cache_write=read + write), flagship),
-        cost_microusd(uncached(usage), flagship),
-    )
+    candidates: list[int | None] = [point]
+    if warmest != read or write:
+        candidates.append(cost_microusd(Usage(usage.input, usage.output, cache_read=warmest), flagship))
+    if read or write:
+        candidates.append(cost_microusd(Usage(usage.input, usage.output, cache_write=read + write), flagship))
+        candidates.append(cost_microusd(uncached(usage), flagship))
     known = [candidate for candidate in candidates if candidate is not None]
     return min(known), max(known)
 
 
 def uncached(usage: Usage) -> Usage:
-    """The same tokens, had nobody cached anything."""
+    """The same tokens, had nobody cached anything; the same object where nobody did."""
+    if not (usage.cache_read or usage.cache_write or usage.cache_write_1h):
+        return usage
     return evolve(usage, cache_read=None, cache_write=None, cache_write_1h=None)
 
 
@@ -119,14 +121,17 @@ def cost_of(
     reference = None if flagship is None else prices.price(flagship)
     cost = cost_microusd(usage, price)
     plain = uncached(usage)
+    base = None if flagship is None else baseline_microusd(usage, reference)
     low, high = baseline_bounds(usage, reference, prefix_tokens=prefix_tokens)
     return Cost(
         cost_microusd=cost,
-        baseline_microusd=None if flagship is None else baseline_microusd(usage, reference),
+        baseline_microusd=base,
         baseline=None if flagship is None else str(flagship),
         price_version=prices.version,
-        uncached_microusd=None if cost is None else cost_microusd(plain, price),
-        baseline_uncached_microusd=None if low is None else cost_microusd(plain, reference),
+        uncached_microusd=None if cost is None else (cost if plain is usage else cost_microusd(plain, price)),
+        baseline_uncached_microusd=None
+        if low is None
+        else (base if plain is usage else cost_microusd(plain, reference)),
         baseline_low_microusd=low,
         baseline_high_microusd=high,
         least_microusd=least_microusd(usage, price) if cost is None else None,

@@ -314,7 +314,7 @@ class HTTPProvider:
                 target = str(call.target)
                 raise UpstreamTimeout(f"{target}: no time was left to send the request", target=target)
             if timeouts.total is None or left < timeouts.total:
-                timeouts = evolve(timeouts, total=left)
+                timeouts = Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, left)
         return self.auth.sign(HTTPRequest("POST", url, outgoing.headers, outgoing.body, timeouts))
 
     def _connect(self, request: HTTPRequest, outgoing: _Outgoing, target: str) -> Connection:
@@ -350,23 +350,23 @@ class HTTPProvider:
             call.observer,
             lambda: _answer_id(connection),
         )
-        reply = _reply_head(call, connection, tally)
+        reply = _reply_head(call, connection, tally, outgoing.losses)
         if self.framing is not None:
             reply = evolve(reply, content_type=self.codec.stream_media_type)
         if passes:
             skim = self._skim if call.observer is None else None
             raw = PassedBytes(connection, reading, tally, skim)
             await raw.prime()
-            return evolve(reply, raw=raw, losses=outgoing.losses)
+            return reply.over(None, raw)
         events = DecodedEvents(connection, reading)
         await events.prime()
-        return evolve(reply, events=events, losses=outgoing.losses)
+        return reply.over(events, None)
 
     async def _whole(self, call: Call, outgoing: _Outgoing, connection: Connection, *, passes: bool) -> Reply:
         body = await connection.read(MAX_ANSWER_BYTES)
         await connection.aclose()
         value = _parse_object(body, connection.target)
-        reply = _reply_head(call, connection, Tally())
+        reply = _reply_head(call, connection, Tally(), outgoing.losses)
         embedded = _embedded_status(value)
         if embedded is not None:
             raise self._error(connection, embedded, body)
@@ -386,8 +386,8 @@ class HTTPProvider:
             # The tap: counted in the tally, never harms the answer.
             reply.tally.tap_error = connection.hidden.in_text(f"{type(error).__name__}: {error}")
         if passes:
-            return evolve(reply, raw=OnePiece(body), losses=outgoing.losses)
-        return evolve(reply, events=ListedEvents(deque(events)), losses=outgoing.losses)
+            return reply.over(None, OnePiece(body))
+        return reply.over(ListedEvents(deque(events)), None)
 
     def _read_whole(
         self,
@@ -427,7 +427,7 @@ class HTTPProvider:
         return self.codec.decode_error(status, headers, hidden.in_bytes(body), target=connection.target)
 
 
-def _reply_head(call: Call, connection: Connection, tally: Tally) -> Reply:
+def _reply_head(call: Call, connection: Connection, tally: Tally, losses: tuple[Loss, ...] = ()) -> Reply:
     """The reply before anybody knows what can be read of it."""
     return Reply(
         call.target,
@@ -435,6 +435,7 @@ def _reply_head(call: Call, connection: Connection, tally: Tally) -> Reply:
         status=connection.status,
         headers=_passed_on(connection.headers),
         content_type=connection.headers.get("content-type", "application/json"),
+        losses=losses,
     )
 
 

@@ -20,8 +20,9 @@ else:
 
 Spans = dict[str, tuple[int, int]]
 
-_SPACE: Final = re.compile(rb"[ \t\n\r]*")
-_NAME: Final = re.compile(rb'"[^"\\\x00-\x1f]*"')
+# A member's name and what stands around it, up to its value; a value's end, up to the next member.
+_NAME: Final = re.compile(rb'[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
+_END: Final = re.compile(rb"[ \t\n\r]*([,}])")
 
 
 class QuickJson:
@@ -54,21 +55,21 @@ class QuickJson:
         """
         members = self._members.decode(data)
         spans: Spans = {}
-        at = _end_of_space(data, _end_of_space(data, 0) + 1)
+        at = data.index(b"{") + 1
+        mark = b"}"
         for name, raw in members.items():
             found = _NAME.match(data, at)
-            if found is None or found[0][1:-1].decode("utf-8") != name:
+            if found is None or found[1].decode("utf-8") != name:
                 return None
-            colon = _end_of_space(data, found.end())
-            start = _end_of_space(data, colon + 1)
+            start = found.end()
             end = start + memoryview(raw).nbytes
             spans[name] = (start, end)
-            at = _end_of_space(data, end)
-            if data[at] == 0x2C:  # a comma
-                at = _end_of_space(data, at + 1)
-        if data[at] != 0x7D:  # not the brace that closes it: a name came twice
-            return None
-        return self._value.decode(data), spans
+            after = _END.match(data, end)
+            if after is None:
+                return None
+            mark, at = after[1], after.end()
+        # No brace after the last: a name came twice.
+        return (self._value.decode(data), spans) if mark == b"}" else None
 
     def write(self, value: object) -> bytes:
         """Compact UTF-8; NaN and infinity come out as null.
@@ -103,8 +104,3 @@ def holds_odd_float(value: object) -> bool:
         elif isinstance(node, list | tuple):
             todo += node
     return False
-
-
-def _end_of_space(data: bytes, at: int) -> int:
-    found = _SPACE.match(data, at)
-    return at if found is None else found.end()

@@ -13,10 +13,13 @@ from lynkr.gateway import Gateway
 from lynkr.kept import Kept
 from lynkr.layers import breaker, bulkhead, fallback, hedge, retry, throttle
 from lynkr.layers.hedge import fixed_or_usual
+from lynkr.limits import Period, Spent, TenantLimits, TenantRules
 from lynkr.listing import ServedModel
+from lynkr.metering import Meter
 from lynkr.observation import build_observers, build_tracer
 from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
 from lynkr.providers import Provider, Transport, builtin
+from lynkr.request_bounds import RequestBounds
 from lynkr.resilience import (
     BreakerConfig,
     BreakerRegistry,
@@ -50,8 +53,9 @@ from lynkr.settings import (
     TenantSettings,
 )
 from lynkr.stores import MemoryResponses, ResponseStore
-from lynkr.telemetry import MemoryStore, Recorder, RequestObserver, TelemetryStore
+from lynkr.telemetry import MemoryStore, Query, Recorder, RequestObserver, TelemetryStore
 from lynkr.telemetry.observers import Watching
+from lynkr.telemetry.sums import Dimension
 
 _SECONDS_A_DAY: Final = 86_400.0
 # Claude Code keeps only ids that hold "claude" or "anthropic" when it asks a gateway for its models.
@@ -272,6 +276,54 @@ def build_recorder(settings: Settings) -> Recorder:
     )
 
 
+def build_meter(
+    settings: Settings,
+    prices: SnapshotPrices,
+    store: TelemetryStore,
+    *,
+    before: Meter | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Meter:
+    """What holds tenants to their limits; what they have spent is read from the ledger.
+
+    *before* is the predecessor's, whose tenants go on with what they have used.
+    """
+    rules = {name: _tenant_rules(tenant) for name, tenant in settings.tenants.items()}
+    now = clock()
+    spent = _spent(store, now) if any(rule.counts_money for rule in rules.values()) else {}
+    limits = TenantLimits(rules, spent, now) if before is None else before.limits.successor(rules, spent, now)
+    return Meter(limits, prices, prices.profile, clock=clock)
+
+
+def _tenant_rules(tenant: TenantSettings) -> TenantRules:
+    day, month = tenant.budget_usd_per_day, tenant.budget_usd_per_month
+    return TenantRules(
+        tenant.requests_per_minute,
+        tenant.tokens_per_minute,
+        None if day is None else round(day * 1e6),
+        None if month is None else round(month * 1e6),
+    )
+
+
+def _spent(store: TelemetryStore, now: float) -> dict[str, Spent]:
+    """What the ledger says tenants have spent today and this month.
+
+    Of requests whose cost is unknown, what is surely owed.
+    """
+
+    def since(period: Period) -> dict[str, int]:
+        cells = store.cells(Query(since=period.began(now)), (Dimension.TENANT,))
+        totals = ((cell[Dimension.TENANT], cell.sums) for cell in cells)
+        return {
+            str(name): sums.cost_microusd + sums.overhead_microusd + sums.least_microusd
+            for name, sums in totals
+            if name is not None
+        }
+
+    day = since(Period.DAY)
+    return {name: Spent(day.get(name, 0), month) for name, month in since(Period.MONTH).items()}
+
+
 def build_responses(settings: ResponsesSettings) -> ResponseStore:
     """Where answers are kept for clients that go on from one."""
     return MemoryResponses(most=settings.most, max_bytes=settings.max_bytes, ttl=settings.ttl)
@@ -304,6 +356,8 @@ def build_gateway(
     protection = build_protection(settings, breakers)
     asked = build_observers(settings)
     providers = build_providers(settings, transport, prices)
+    recorder = kept.recorder or build_recorder(settings)
+    server = settings.server
     gateway = Gateway(
         router=build_router(settings, prices, providers),
         embedder=settings.embeddings,
@@ -312,7 +366,9 @@ def build_gateway(
         layers=protection.layers,
         refusals=protection.refusals,
         breakers=breakers,
-        recorder=kept.recorder or build_recorder(settings),
+        recorder=recorder,
+        meter=build_meter(settings, prices, recorder.store, before=kept.meter) if settings.tenants else None,
+        bounds=RequestBounds(server.max_messages, server.max_tools, server.max_json_depth),
         prices=prices,
         flagship=settings.pricing.flagship,
         aliases=settings.aliases,
@@ -338,6 +394,7 @@ def still_good(kept: Kept, before: Settings, after: Settings) -> Kept:
         breakers=kept.breakers if before.resilience == after.resilience else None,
         pins=kept.pins if before.sessions == after.sessions else None,
         responses=kept.responses if before.responses == after.responses else None,
+        meter=kept.meter,
     )
 
 

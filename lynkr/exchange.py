@@ -123,6 +123,7 @@ class Exchange:
     """One request under way, from a caller in this process.
 
     *operation* is what it is for (``chat``, ``embeddings``), *trace* what the gateway's tracer began for it.
+    *settle* is told what it came to, by who counts that.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Exchange:
     first_event_seconds: float | None = None
     operation: str = "chat"
     trace: object | None = None
+    settle: Callable[[Record], None] | None = None
     _answer: Folder | None = None
     _written: bool = False
     _live: bool = False
@@ -221,6 +223,8 @@ class Exchange:
         ledger.live.requests -= self._live
         ledger.live.streams -= self._streams
         record = self._record(ending, status, error)
+        if self.settle is not None:
+            self.settle(record)
         ledger.write(record)
         if ledger.tell is not None:
             ledger.tell(self._ended(record))

@@ -26,11 +26,14 @@ from lynkr.forwarding import error_headers, forwarded_headers, is_same_json
 from lynkr.hops import next_hop
 from lynkr.kept import Kept
 from lynkr.layers import deadline, journal, standard_layers
-from lynkr.model import Extras, Folder, Json, Request, Response, WireFormat
-from lynkr.planner import Planner
+from lynkr.limits import RateLimited
+from lynkr.metering import NO_METER, Meter
+from lynkr.model import Extras, Folder, Request, Response, WireFormat
+from lynkr.planner import Planner, asker
 from lynkr.pricing import PriceTable
 from lynkr.providers.base import Provider, Transport, first_token_of, formats_of
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
+from lynkr.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from lynkr.request_ids import RequestIds
 from lynkr.resilience import BreakerRegistry, MemoryBreakers
 from lynkr.routing import (
@@ -39,12 +42,10 @@ from lynkr.routing import (
     PinStore,
     Rates,
     RequestContext,
-    SessionKey,
     Target,
     TierRouter,
     context_of,
 )
-from lynkr.routing.context import NO_CONTEXT
 from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
 from lynkr.seals import holds_foreign_thinking, opened
 from lynkr.service import HOPS_HEADER, Call, EventStream, Layer, RawBody, Reply, stack
@@ -58,12 +59,6 @@ from lynkr.wire.base import Codec
 from lynkr.wire.json_body import JsonBody, dump, parse_body
 from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
-
-# Fields without which a body can be counted but not answered.
-_NEEDED_TO_ANSWER: Final[Mapping[WireFormat, str]] = MappingProxyType(
-    {WireFormat.ANTHROPIC_MESSAGES: "max_tokens"}
-)
-
 
 _CLIENT_CODECS: Final[tuple[Codec, ...]] = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
 
@@ -83,7 +78,8 @@ class Gateway:
     *embedder* embeds for clients who name no target, *rates* are the prices routing
     weighs, *constraints* what a request may use, cost and take (by who asks).
     *observers* and *tracer* are shown every finished request, *refusals* (to which
-    whoever refuses may add) count what was refused on this side, by cause.  The
+    whoever refuses may add) count what was refused on this side, by cause.  *meter* holds
+    tenants to their limits, *bounds* clients to a size.  The
     gateway owns what it is given: closing it closes providers, transports,
     recorder and store.
     """
@@ -112,6 +108,8 @@ class Gateway:
         observers: Sequence[RequestObserver] = (),
         tracer: RequestTracer | None = None,
         refusals: Mapping[str, Callable[[], int]] = MappingProxyType({}),
+        meter: Meter | None = None,
+        bounds: RequestBounds = DEFAULT_BOUNDS,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         ids: Callable[[], str] | None = None,
@@ -136,6 +134,8 @@ class Gateway:
             constraints=constraints,
             clock=clock,
         )
+        self._meter = NO_METER if meter is None else meter
+        self._bounds = bounds
         self._tracer = tracer
         watching = (*observers, *(() if tracer is None else (tracer,)))
         self._observers = Observers(watching) if watching else None
@@ -198,7 +198,7 @@ class Gateway:
     def kept(self) -> Kept:
         """What this gateway remembers."""
         responses = None if self._conversations is None else self._conversations.store
-        return Kept(self._recorder, self._breakers, self._planner.pins, responses)
+        return Kept(self._recorder, self._breakers, self._planner.pins, responses, self._meter)
 
     @property
     def breakers(self) -> BreakerRegistry:
@@ -235,7 +235,7 @@ class Gateway:
         Raises:
             RoutingError: no target can serve it.
         """
-        return self._planner.decide(request, *_asker(session, tenant))
+        return self._planner.decide(request, *asker(session, tenant))
 
     def route(
         self, format: WireFormat, body: bytes, headers: Mapping[str, str], /, *, tenant: str | None = None
@@ -267,7 +267,7 @@ class Gateway:
             LynkrError: nothing of an answer came; `AllTargetsFailed` if several targets were tried.
         """
         ledger = self._ledger
-        key, context = _asker(session, tenant)
+        key, context = asker(session, tenant)
         exchange = Exchange(
             id=self._ids(),
             ledger=ledger,
@@ -282,6 +282,7 @@ class Gateway:
             self._refuse_if_closed()
             refuse_answers_side_by_side(request)
             exchange.plan = self._planner.plan(request, key, context)
+            self._meter.admit(exchange)
             reply = await self._serve(exchange)
         except LynkrError as error:
             exchange.finish(Ending.FAILED, error.status_hint, error)
@@ -363,9 +364,7 @@ class Gateway:
             self._enter(exchange, headers)
         try:
             self._refuse_if_closed()
-            parsed = parse_body(body)
-            if not counting:
-                _check_complete(format, parsed.value)
+            parsed = self._bounds.read(body, None if counting else format)
             self._read(exchange, parsed)
             if self._conversations is not None:
                 self._conversations.resume(exchange, headers)
@@ -376,6 +375,8 @@ class Gateway:
             exchange.plan = self._planner.plan(asked, exchange.session, context)
             if self._conversations is not None:
                 self._conversations.settle(exchange, self._speaks_responses)
+            if not counting:
+                self._meter.admit(exchange)
         except LynkrError as error:
             exchange.error = error
         except Exception as error:
@@ -469,6 +470,8 @@ class Gateway:
             headers |= error_headers(told.headers)
             if told.retry_after is not None:
                 headers["retry-after"] = str(math.ceil(told.retry_after))
+        elif isinstance(told, RateLimited):
+            headers["retry-after"] = str(math.ceil(told.retry_after))
         encoded = exchange.codec.encode_error(told)
         if encoded.status == 503:
             headers.setdefault("retry-after", "1")
@@ -482,7 +485,14 @@ class Gateway:
 
     # ------------------------------------------------------------------ embeddings
 
-    async def embed(self, body: bytes, headers: Mapping[str, str] = MappingProxyType({}), /) -> WireReply:
+    async def embed(
+        self,
+        body: bytes,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        /,
+        *,
+        tenant: str | None = None,
+    ) -> WireReply:
         """Serve one ``POST /v1/embeddings`` (see `lynkr.embeddings`).  Never raises `LynkrError`."""
         ledger = self._ledger
         exchange = WireExchange(
@@ -493,11 +503,14 @@ class Gateway:
             began=ledger.monotonic(),
             operation="embeddings",
             forwarded={HOPS_HEADER: next_hop(headers)},
+            context=RequestContext(tenant=tenant),
         )
         self._enter(exchange, headers)
         try:
             self._refuse_if_closed()
             plan = plan_embedding(exchange, parse_body(body), self._planner.named_target, self._embedder)
+            self._planner.refuse_banned(plan.targets[0], exchange.checked_request(), exchange.context)
+            self._meter.admit(exchange)
             reply = await self._embeddings(self._call(exchange, plan))
             exchange.primed(reply)
             return await self._whole(exchange, reply)
@@ -572,17 +585,3 @@ class Gateway:
         if provider is None:
             raise RoutingError(f"{call.target}: no provider is named {call.target.provider!r}; configure it")
         return await provider.send(call)
-
-
-def _asker(session: str | None, tenant: str | None) -> tuple[str | None, RequestContext]:
-    """A caller in this process: the key its session's pin is kept under, and who it is."""
-    if tenant is None:
-        return session, NO_CONTEXT
-    key = None if session is None else SessionKey(session, tenant=tenant)
-    return None if key is None else str(key), RequestContext(key, tenant=tenant)
-
-
-def _check_complete(format: WireFormat, body: Mapping[str, Json]) -> None:
-    needed = _NEEDED_TO_ANSWER.get(format)
-    if needed is not None and needed not in body:
-        raise ClientWireError("is required", field=needed)

@@ -1,7 +1,8 @@
-"""What one gateway may leave to the next."""
+"""What outlasts a gateway when its settings are read again."""
 
 from attrs import frozen
 
+from lynkr.metering import Meter
 from lynkr.resilience import BreakerRegistry
 from lynkr.routing import PinStore
 from lynkr.stores import ResponseStore
@@ -16,3 +17,4 @@ class Kept:
     breakers: BreakerRegistry | None = None
     pins: PinStore | None = None
     responses: ResponseStore | None = None
+    meter: Meter | None = None

@@ -15,6 +15,7 @@ from lynkr.routing import (
     PinStore,
     Rates,
     RequestContext,
+    SessionKey,
     Snapshot,
     Target,
     TierRouter,
@@ -75,7 +76,7 @@ class Planner:
         """
         named = self.named_target(request.model)
         if named is not None:
-            self._refuse_banned(named, request, context)
+            self.refuse_banned(named, request, context)
             return able_plan(Plan((named,)), request, self._providers)
         snapshot = self.snapshot(session, context)
         decision = self._router.route(request, snapshot)
@@ -135,7 +136,12 @@ class Planner:
         if self._pins is not None:
             self._pins.close()
 
-    def _refuse_banned(self, target: Target, request: Request, context: RequestContext) -> None:
+    def refuse_banned(self, target: Target, request: Request, context: RequestContext) -> None:
+        """Do nothing for a target that who asks may name.
+
+        Raises:
+            TargetNotAllowed: it may not.
+        """
         constraints = self._constraints(context)
         code = ban_of(target, constraints)
         if code is None and constraints.budget_microusd is not None:
@@ -148,3 +154,11 @@ class Planner:
                 f'{target} is {code.replace("_", " ")}{who}; ask for the model "auto", or have the owner '
                 "change [routing] or the tenant's table"
             )
+
+
+def asker(session: str | None, tenant: str | None) -> tuple[str | None, RequestContext]:
+    """A caller in this process: the key its session's pin is kept under, and who it is."""
+    if tenant is None:
+        return session, NO_CONTEXT
+    key = None if session is None else SessionKey(session, tenant=tenant)
+    return None if key is None else str(key), RequestContext(key, tenant=tenant)

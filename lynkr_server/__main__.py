@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return settings.for_serving(process_environment())
 
         settings = read()
-        refuse_open_bind(settings.server.host, settings.server.accepted_keys)
+        refuse_open_bind(settings.server.host, keyed=settings.asks_for_keys)
         return _run(settings, read, dashboard=arguments.dashboard)
     except ConfigError as error:
         sys.stderr.write(f"lynkr: {error}\n")
@@ -196,6 +196,7 @@ def _run(settings: Settings, read: Callable[[], Settings], *, dashboard: bool) -
             lambda: gateway,
             settings.server,
             models=served_models(settings),
+            tenants=settings.tenants,
             dashboard=Dashboard(settings),
             reloader=Reloader(settings, read),
         )

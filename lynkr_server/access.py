@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from lynkr.errors import ClientWireError, ConfigError
@@ -35,18 +36,25 @@ class ForeignPage(ClientWireError):
 
 
 class KeyCheck:
-    """Lets in whoever shows one of *keys*, as a bearer token or in ``x-api-key``.
+    """Lets in whoever shows one of *keys*, as a bearer token or in ``x-api-key``, and says whose it is.
+
+    *tenants* are the SHA-256 digests of the keys of each; *keys* are nobody's in particular.
 
     Without keys it lets in everyone but web pages: any page the owner's browser
     shows could otherwise send requests to the loopback address, and have them
     paid for, also by a name of its own that leads there.
     """
 
-    def __init__(self, keys: Sequence[Secret]) -> None:
-        self._digests = tuple(_digest(key.reveal().encode()) for key in keys)
+    def __init__(
+        self, keys: Sequence[Secret], tenants: Mapping[str, Sequence[bytes]] = MappingProxyType({})
+    ) -> None:
+        self._digests: tuple[tuple[bytes, str | None], ...] = (
+            *((_digest(key.reveal().encode()), None) for key in keys),
+            *((digest, name) for name, digests in tenants.items() for digest in digests),
+        )
 
-    def admit(self, headers: Mapping[str, str]) -> None:
-        """Do nothing for a client that may come in.
+    def admit(self, headers: Mapping[str, str]) -> str | None:
+        """The tenant of a client that may come in, None where it has none.
 
         Raises:
             Unauthorised: it showed no key, or a wrong one.
@@ -56,14 +64,23 @@ class KeyCheck:
             origin = headers.get("origin")
             if origin is not None and _is_foreign(origin):
                 raise ForeignPage(origin)
-            return
+            return None
         shown = _keys_shown(headers)
         if not shown:
             raise Unauthorised("send the gateway's key as a bearer token or in x-api-key")
         # Every key is compared, so that the time taken does not tell which one was close.
-        matches = [hmac.compare_digest(_digest(key), known) for key in shown for known in self._digests]
-        if not any(matches):
+        known = self._digests
+        matches = [
+            tenant
+            for digest in map(_digest, shown)
+            for mine, tenant in known
+            if hmac.compare_digest(digest, mine)
+        ]
+        if not matches:
             raise Unauthorised("the key is not this gateway's")
+        if len(set(matches)) > 1:
+            raise Unauthorised("two keys are shown, of different tenants; send one")
+        return matches[0]
 
 
 def _keys_shown(headers: Mapping[str, str]) -> list[bytes]:
@@ -104,13 +121,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refuse_open_bind(host: str, keys: Sequence[Secret]) -> None:
-    """Let no other machine in unasked.
+def refuse_open_bind(host: str, *, keyed: bool) -> None:
+    """Let no other machine in unasked; *keyed* says that clients must show a key.
 
     Raises:
         ConfigError: *host* is reachable from elsewhere and no key is set.
     """
-    if not keys and not is_loopback(host):
+    if not keyed and not is_loopback(host):
         raise ConfigError(
             f"server.host = {host!r} is reachable from other machines, but no key is set: "
             "set server.api_key_env (or LYNKR_SERVER_API_KEY), or bind 127.0.0.1"

@@ -9,6 +9,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from lynkr.assembly import build_gateway, served_models
@@ -23,7 +24,7 @@ from lynkr.providers import AiohttpTransport
 from lynkr.relay import WireReply
 from lynkr.resilience.admission import AdmissionLimits, Ticket
 from lynkr.routing.why import decision_json
-from lynkr.settings import ServerSettings, Settings
+from lynkr.settings import ServerSettings, Settings, TenantSettings
 from lynkr.telemetry.record import Ending
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
@@ -72,8 +73,8 @@ class App:
 
     *factory* is called when the server starts, inside its event loop; the
     gateway it gives is closed when the server stops.  *dashboard* answers for
-    the paths it owns, behind its own door.  *reloader* makes the next gateway,
-    when `reload` is called.
+    the paths it owns, behind its own door.  *tenants* are let in by
+    their keys.  *reloader* makes the next gateway, when `reload` is called.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class App:
         settings: ServerSettings,
         *,
         models: Sequence[ServedModel] = (),
+        tenants: Mapping[str, TenantSettings] = MappingProxyType({}),
         dashboard: Dashboard | None = None,
         reloader: Reloader | None = None,
     ) -> None:
@@ -97,7 +99,7 @@ class App:
         }
         self._gateway: Gateway | None = None
         self._door = Door(AdmissionLimits())
-        self._obey(settings, models)
+        self._obey(settings, models, tenants)
         self._serving: set[asyncio.Task[object]] = set()
         self._routes: dict[str, dict[str, Handler]] = {
             "/v1/messages": {"POST": self._wire(WireFormat.ANTHROPIC_MESSAGES)},
@@ -118,10 +120,16 @@ class App:
         # Those that need no API key; the metrics have a key of their own.
         self._open_paths = frozenset({"/", "/api/hello", "/health/live", "/health/ready", "/metrics"})
 
-    def _obey(self, settings: ServerSettings, models: Sequence[ServedModel]) -> None:
+    def _obey(
+        self,
+        settings: ServerSettings,
+        models: Sequence[ServedModel],
+        tenants: Mapping[str, TenantSettings],
+    ) -> None:
         self._settings = settings
         self._models = tuple(models)
-        self._keys = KeyCheck(settings.accepted_keys)
+        digests = {name: tenant.key_digests for name, tenant in tenants.items()}
+        self._keys = KeyCheck(settings.accepted_keys, digests)
         self._metrics_page = MetricsPage(settings)
         self._door.admission.limits = AdmissionLimits(
             settings.max_in_flight, settings.max_streams, settings.max_queued, settings.queue_seconds
@@ -142,7 +150,7 @@ class App:
                 return False
             self._gateway = loaded.gateway
             self._add_refusals(loaded.gateway)
-            self._obey(loaded.settings.server, loaded.models)
+            self._obey(loaded.settings.server, loaded.models, loaded.settings.tenants)
             if self._dashboard is not None:
                 self._dashboard.obey(loaded.settings)
             self._reloads.done += 1
@@ -203,9 +211,8 @@ class App:
                 await self._dashboard.serve(incoming, self._running(), len(self._serving))
                 return
             handler = self._handler(path, scope["method"])
-            if path not in self._open_paths:
-                self._keys.admit(headers)
-            await handler(Incoming(scope, receive, send, headers))
+            tenant = None if path in self._open_paths else self._keys.admit(headers)
+            await handler(Incoming(scope, receive, send, headers, tenant))
         except ClientGone:
             return
         except LynkrError as error:
@@ -276,7 +283,7 @@ class App:
         async def serve(incoming: Incoming, ticket: Ticket) -> None:
             gateway = self._running()
             body = await read_body(incoming, self._settings.max_body_bytes)
-            exchange = gateway.begin(format, body, incoming.headers)
+            exchange = gateway.begin(format, body, incoming.headers, tenant=incoming.tenant)
             if exchange.is_stream and exchange.error is None:
                 try:
                     self._door.stream(ticket)
@@ -359,7 +366,7 @@ class App:
         body = await read_body(incoming, self._settings.max_body_bytes)
         with Departure(incoming.receive, incoming.watch) as departure:
             tokens, estimated = await gateway.count_tokens(
-                WireFormat.ANTHROPIC_MESSAGES, body, incoming.headers
+                WireFormat.ANTHROPIC_MESSAGES, body, incoming.headers, tenant=incoming.tenant
             )
             flag = "true" if estimated else "false"
             await incoming.reply(200, {"input_tokens": tokens}, x_lynkr_estimated=flag)
@@ -370,7 +377,7 @@ class App:
         body = await read_body(incoming, self._settings.max_body_bytes)
         wire = Wire(incoming.send)
         with Departure(incoming.receive, incoming.watch) as departure:
-            reply = await gateway.embed(body, incoming.headers)
+            reply = await gateway.embed(body, incoming.headers, tenant=incoming.tenant)
             try:
                 await wire.whole(reply.status, reply.headers, reply.body or b"")
                 departure.ignore()
@@ -384,7 +391,8 @@ class App:
         """The very decision a body of any dialect would get now; nothing is sent or recorded."""
         gateway = self._running()
         body = await read_body(incoming, self._settings.max_body_bytes)
-        exchange = gateway.route(_dialect_of(body, incoming.headers), body, incoming.headers)
+        dialect = _dialect_of(body, incoming.headers)
+        exchange = gateway.route(dialect, body, incoming.headers, tenant=incoming.tenant)
         if exchange.error is not None:
             raise exchange.error
         plan = exchange.plan
@@ -465,4 +473,10 @@ def create_app(settings: Settings) -> App:
     def gateway() -> Gateway:
         return build_gateway(settings, transport=AiohttpTransport())
 
-    return App(gateway, settings.server, models=served_models(settings), dashboard=Dashboard(settings))
+    return App(
+        gateway,
+        settings.server,
+        models=served_models(settings),
+        tenants=settings.tenants,
+        dashboard=Dashboard(settings),
+    )

@@ -30,12 +30,13 @@ STALLED_SECONDS: Final = 300.0
 
 @frozen
 class Incoming:
-    """One HTTP request; *headers* by lower-case name."""
+    """One HTTP request; *headers* by lower-case name, *tenant* whose key it showed."""
 
     scope: Scope
     receive: Receive
     send: Send
     headers: Mapping[str, str]
+    tenant: str | None = None
 
     @property
     def watch(self) -> Watch | None:

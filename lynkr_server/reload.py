@@ -65,7 +65,7 @@ class Reloader:
             OSError: a file cannot be read.
         """
         before, after = self._settings, self._read()
-        refuse_open_bind(before.server.host, after.server.accepted_keys)
+        refuse_open_bind(before.server.host, keyed=after.asks_for_keys)
         for name in _SETTLED:
             if getattr(before.server, name) != getattr(after.server, name):
                 _LOG.warning("server.%s has changed; that takes a restart", name)

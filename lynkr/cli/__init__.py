@@ -17,6 +17,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "serve": "run the gateway",
         "check": "say what is configured and what each tier lacks",
+        "key": "make an API key for a client, and the hash that the settings hold",
         "route": "show where a prompt would go, and why",
         "why": "explain a recorded decision, and what would have changed it",
         "replay": "decide recorded requests again by another policy, and compare the costs",

@@ -70,7 +70,9 @@ def _as_json(settings: Settings, notices: tuple[Notice, ...], problems: list[str
             for name, provider in settings.providers.items()
         },
         "routing": _rules_json(settings.routing),
-        "tenants": {name: _rules_json(tenant) for name, tenant in settings.tenants.items()},
+        "tenants": {
+            name: {**_rules_json(tenant), **_limits_json(tenant)} for name, tenant in settings.tenants.items()
+        },
         "sessions": {
             "path": None if settings.sessions.path is None else str(settings.sessions.path),
             "ttl": settings.sessions.ttl,
@@ -109,7 +111,32 @@ def _policy_rows(settings: Settings) -> list[tuple[str, str]]:
     kept = f"pins {where}, {sessions.ttl:g} s, at most {sessions.most}; margin {sessions.margin:g}"
     rows = [("routing", _rules_text(settings.routing)), ("sessions", kept)]
     rows.append(("exploration", f"{share:.1%} of new sessions" if share else "off"))
-    return rows + [(f"tenant {name}", _rules_text(tenant)) for name, tenant in settings.tenants.items()]
+    return rows + [
+        (f"tenant {name}", f"{_rules_text(tenant)}; {_limits_text(tenant)}")
+        for name, tenant in settings.tenants.items()
+    ]
+
+
+def _limits_json(tenant: TenantSettings) -> Mapping[str, Any]:
+    return {
+        "keys": len(tenant.key_digests),
+        "requests_per_minute": tenant.requests_per_minute,
+        "tokens_per_minute": tenant.tokens_per_minute,
+        "budget_usd_per_day": tenant.budget_usd_per_day,
+        "budget_usd_per_month": tenant.budget_usd_per_month,
+    }
+
+
+def _limits_text(tenant: TenantSettings) -> str:
+    limits = _limits_json(tenant)
+    keys = limits["keys"]
+    told = [f"{keys or 'no'} key{'' if keys == 1 else 's'}"]
+    told += [
+        f"{name.replace('_', ' ')} {value:g}"
+        for name, value in limits.items()
+        if name != "keys" and value is not None
+    ]
+    return "; ".join(told)
 
 
 def _rules_text(rules: RoutingSettings | TenantSettings) -> str:

@@ -25,10 +25,25 @@ def notices_of(settings: Settings, prices: PriceTable | None) -> tuple[Notice, .
     """
     found = [*_tiers(settings), *_providers(settings), *_permissions(settings), *settings.ignored]
     found += _exploration(settings)
+    found += _tenants(settings)
     if prices is not None:
         found += _prices(settings, prices)
     rank = list(Severity)
     return tuple(sorted(found, key=lambda notice: rank.index(notice.severity)))
+
+
+def _tenants(settings: Settings) -> Iterator[Notice]:
+    for name, tenant in settings.tenants.items():
+        key = key_text(("tenants", name))
+        if settings.asks_for_keys and not tenant.key_digests:
+            advice = "has no key, so no client of the server's can be it; set api_key_hashes (`lynkr key`)"
+            yield Notice(Severity.WARNING, key, advice)
+        has_budget = tenant.budget_usd_per_day is not None or tenant.budget_usd_per_month is not None
+        if has_budget and settings.telemetry.file is None:
+            advice = (
+                "has a budget that begins anew with each start: the ledger is in memory; set telemetry.path"
+            )
+            yield Notice(Severity.WARNING, key, advice)
 
 
 def lacks_credentials(provider: ProviderSettings) -> bool:

@@ -1,6 +1,7 @@
 """Reading settings: file, environment and command line into one checked tree."""
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +45,8 @@ def load_settings(
     _read_keys(tree, ("server",), environ)
     _read_keys(tree, ("server",), environ, "metrics_key")
     _read_keys(tree, ("server",), environ, "admin_key")
+    for name in tree.tables("tenants"):
+        _read_keys(tree, ("tenants", name), environ)
     problems += _unknown_providers(tree)
     problems += _bad_names(tree)
     problems += _bad_urls(tree)
@@ -156,7 +159,8 @@ def _read_keys(tree: RawTree, section: KeyPath, environ: Mapping[str, str], key:
 
 
 def _key_variables(tree: RawTree) -> Iterator[str]:
-    for section in (tree.table("server"), *tree.tables("providers").values()):
+    sections = (*tree.tables("providers").values(), *tree.tables("tenants").values())
+    for section in (tree.table("server"), *sections):
         for name in ("api_key_env", "admin_key_env", "metrics_key_env"):
             variable = section.get(name)
             if isinstance(variable, str):
@@ -224,7 +228,7 @@ def _hostname(url: object) -> str | None:
 
 def _exposure(settings: Settings, tree: RawTree) -> Iterator[Problem]:
     server = settings.server
-    if not is_loopback(server.host) and not server.accepted_keys:
+    if not is_loopback(server.host) and not settings.asks_for_keys:
         key = ("server", "host")
         message = "is an address others can reach, and no API key is set"
         fix = "set LYNKR_SERVER_API_KEY or server.api_key_env, or listen on 127.0.0.1"
@@ -254,6 +258,18 @@ def _shared_key(settings: Settings, tree: RawTree) -> Iterator[Problem]:
         key = ("server", "admin_key")
         fix = "give the dashboard a key of its own: every client holds the API key"
         yield Problem(key, tree.origin(key), "is an API key as well", fix)
+
+    owners = {sha256(key.reveal().encode()).digest(): "server.api_key" for key in server.accepted_keys}
+    for secret, of in ((server.admin_key, "server.admin_key"), (server.metrics_key, "server.metrics_key")):
+        if secret:
+            owners[sha256(secret.reveal().encode()).digest()] = of
+    for name, tenant in settings.tenants.items():
+        for digest in tenant.key_digests:
+            owner = owners.setdefault(digest, f"tenants.{name}")
+            if owner != f"tenants.{name}":
+                path: KeyPath = ("tenants", name, "api_key")
+                fix = "give each tenant a key of its own (`lynkr key` makes one)"
+                yield Problem(path, tree.origin(path), f"is the key of {owner} as well", fix)
 
 
 def _ignored(environ: Mapping[str, str], key_variables: set[str]) -> Iterator[Notice]:

@@ -8,6 +8,7 @@ by hand.
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -19,6 +20,7 @@ from lynkr.process import find_file, ledger_file, process_environment
 from lynkr.providers.base import Timeouts
 from lynkr.providers.builtin import HOSTS
 from lynkr.providers.setup import Cloud
+from lynkr.request_bounds import DEFAULT_BOUNDS
 from lynkr.resilience.protocols import BreakerState
 from lynkr.routing.decision import Profile, Target, Tier
 from lynkr.routing.pins import MOST_SESSIONS, TTL_SECONDS
@@ -105,6 +107,20 @@ def _admin_key(_: object, __: "Attribute[Any]", value: Secret | None) -> None:
         )
 
 
+def _depth(_: object, __: "Attribute[Any]", value: int) -> None:
+    if not 10 <= value <= DEFAULT_BOUNDS.max_depth:
+        raise BadValueError("is out of range", f"write a number from 10 to {DEFAULT_BOUNDS.max_depth}")
+
+
+_HASH: Final = re.compile(r"(?:sha256:)?[0-9a-f]{64}", re.ASCII)
+
+
+def _hashes(_: object, __: "Attribute[Any]", value: tuple[str, ...]) -> None:
+    """Not quoted: it may be a key that was put here in clear."""
+    if not all(_HASH.fullmatch(text) for text in value):
+        raise BadValueError("holds what is no SHA-256 hash", "write the hash that `lynkr key` prints")
+
+
 def _port(_: object, __: "Attribute[Any]", value: int) -> None:
     if not 0 <= value <= 65_535:
         raise BadValueError("is not a port", "write a number from 1 to 65535, or 0 for any free port")
@@ -158,7 +174,8 @@ class ServerSettings:
     (several, to change them without a gap) are all accepted.  *admin_key* opens
     the dashboard and nothing else does; without it the dashboard is off.  *metrics_key*
     opens ``/metrics`` and nothing else does, unless *metrics_open* shows them to
-    everyone who reaches a loopback address.  *max_in_flight* counts requests
+    everyone who reaches a loopback address.  A body holds at most *max_messages* messages
+    and *max_tools* tools, and JSON *max_json_depth* levels deep.  *max_in_flight* counts requests
     being read, or whose answer does not stream, and *max_streams* those that do;
     *max_queued* more wait for *queue_seconds* at most, all others are refused
     with 503.  A request that came through *max_hops* gateways is refused: one of
@@ -179,6 +196,9 @@ class ServerSettings:
     admin_key_env: str | None = field(default=None, validator=_variable)
     max_body_bytes: int = field(default=32 * MIB, validator=_positive)
     max_header_bytes: int = field(default=64 * 1024, validator=_positive)
+    max_messages: int = field(default=DEFAULT_BOUNDS.max_messages, validator=_positive)
+    max_tools: int = field(default=DEFAULT_BOUNDS.max_tools, validator=_positive)
+    max_json_depth: int = field(default=DEFAULT_BOUNDS.max_depth, validator=_depth)
     max_in_flight: int = field(default=1024, validator=_positive)
     max_streams: int = field(default=1024, validator=_positive)
     max_queued: int = field(default=256, validator=_not_negative)
@@ -356,15 +376,35 @@ class RoutingSettings:
 
 @frozen
 class TenantSettings:
-    """What one tenant's requests may use, cost and take, beside what `RoutingSettings` says for all.
+    """One tenant: the keys its clients show, and what its requests may use, cost and take.
 
-    The stricter of the two holds.
+    *api_key* is a key itself, read from *api_key_env* where that names a variable
+    that is set; *api_key_hashes* are SHA-256 hashes of keys (``lynkr key`` makes
+    both), so that no key need stand in a file.  *allowed*, *blocked*, *request_budget_usd* and
+    *deadline* hold beside what `RoutingSettings` says for all: the stricter of
+    the two.  More than *requests_per_minute* or *tokens_per_minute* is refused
+    with 429, and a request that may cost more than is left of *budget_usd_per_day* or
+    *budget_usd_per_month* (UTC) with 402; None is no limit.
     """
 
+    api_key: Secret | None = field(default=None, validator=_admin_key)
+    api_key_env: str | None = field(default=None, validator=_variable)
+    api_key_hashes: tuple[str, ...] = field(default=(), validator=_hashes)
     allowed: tuple[str, ...] | None = field(default=None, validator=_pattern)
     blocked: tuple[str, ...] = field(default=(), validator=_pattern)
     request_budget_usd: float | None = field(default=None, validator=_positive)
     deadline: float | None = field(default=None, validator=_positive)
+    requests_per_minute: int | None = field(default=None, validator=_positive)
+    tokens_per_minute: int | None = field(default=None, validator=_positive)
+    budget_usd_per_day: float | None = field(default=None, validator=_positive)
+    budget_usd_per_month: float | None = field(default=None, validator=_positive)
+
+    @property
+    def key_digests(self) -> tuple[bytes, ...]:
+        """The SHA-256 digest of every key its clients may show."""
+        hashes = tuple(bytes.fromhex(text.removeprefix("sha256:")) for text in self.api_key_hashes)
+        own = () if not self.api_key else (sha256(self.api_key.reveal().encode()).digest(),)
+        return tuple(dict.fromkeys((*own, *hashes)))
 
 
 @frozen
@@ -481,6 +521,11 @@ class Settings:
         if self.telemetry.path is not None:
             return self
         return evolve(self, telemetry=evolve(self.telemetry, path=ledger_file(environ)))
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether a client must show a key."""
+        return bool(self.server.accepted_keys) or any(t.key_digests for t in self.tenants.values())
 
     def targets(self) -> tuple[Target, ...]:
         """Every target a request may be sent to, each once: tiers upwards, the default, aliases."""

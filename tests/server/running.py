@@ -145,7 +145,7 @@ def serving(settings: Settings, bound: socket.socket | None = None) -> Iterator[
     gateway = build_gateway(settings, transport=AiohttpTransport())
     bound = listen("127.0.0.1", 0)[0] if bound is None else bound
     models, dashboard = served_models(settings), Dashboard(settings)
-    app = App(lambda: gateway, settings.server, models=models, dashboard=dashboard)
+    app = App(lambda: gateway, settings.server, models=models, tenants=settings.tenants, dashboard=dashboard)
     server = _Thread(app, settings.server)
     thread = threading.Thread(target=server.run, args=([bound],), name="gateway")
     url = url_of(bound)

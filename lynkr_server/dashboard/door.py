@@ -39,6 +39,10 @@ class NotAdmitted(ClientWireError):
         super().__init__(message, status=401)
 
 
+class WrongKey(NotAdmitted):
+    """A key was shown, and it is not the dashboard's (401)."""
+
+
 class TooManyGuesses(ClientWireError):
     """This address showed too many wrong keys (429); *retry_after* is in seconds."""
 
@@ -88,7 +92,7 @@ class AdminDoor:
         """A new session for who shows the *key*: the token its cookie holds.
 
         Raises:
-            NotAdmitted: the key is wrong.
+            WrongKey: it is not the key.
             TooManyGuesses: it was wrong too often.
         """
         self._check(key.encode("utf-8", "surrogatepass"), ("form", peer))
@@ -128,7 +132,7 @@ class AdminDoor:
             raise TooManyGuesses((1 - guesser.left) * GUESS_SECONDS)
         if not hmac.compare_digest(_digest(shown), self._key):
             guesser.left -= 1
-            raise NotAdmitted("the key is not this dashboard's")
+            raise WrongKey("the key is not this dashboard's")
 
 
 def session_cookie(token: str, *, secure: bool) -> str:

@@ -22,7 +22,7 @@ from lynkr.secret import Secret
 from lynkr.settings import Settings
 from lynkr.wire.json_body import dump, parse_body
 from lynkr_server.dashboard.assets import read_assets
-from lynkr_server.dashboard.door import AdminDoor, NotAdmitted, TooManyGuesses, session_cookie
+from lynkr_server.dashboard.door import AdminDoor, NotAdmitted, TooManyGuesses, WrongKey, session_cookie
 from lynkr_server.dashboard.insights import recommendations_json
 from lynkr_server.dashboard.overview import overview_json
 from lynkr_server.dashboard.policy import policy_json
@@ -155,6 +155,8 @@ class Dashboard:
         except ClientGone:
             return
         except LynkrError as error:
+            if isinstance(error, WrongKey | TooManyGuesses):
+                _LOG.warning("%s: %s", _peer(incoming), error)
             await _refuse(incoming, error)
 
     def _handler(self, incoming: Incoming) -> Handler:

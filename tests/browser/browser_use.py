@@ -255,6 +255,18 @@ def test_the_dial_replays_what_was_recorded(tab: Callable[..., Tab], gateway: Ru
     expect(page.locator(".dial output")).to_have_text("60 %")
 
 
+def test_the_whole_dial_is_drawn_position_by_position(
+    tab: Callable[..., Tab], gateway: Running, picture: Callable[..., None]
+) -> None:
+    opened = tab()
+    page = opened.page
+    opened.go(gateway.url, "policy?window=1d")
+    page.get_by_role("button", name="Draw the whole dial").click()
+    expect(page.locator("figure .uplot canvas")).to_be_visible(timeout=60_000)
+    picture(page, "policy-whole-dial")
+    assert violations(page) == []
+
+
 def test_a_gateway_that_went_away_is_told(stranger: Tab, tmp_path: Path) -> None:
     page = stranger.page
     with serving(settings_of(tmp_path / "ledger.sqlite3")) as running:

@@ -90,10 +90,13 @@ def test_a_browser_logs_in_once_and_out_again(browser: httpx.Client):
     assert kept.status_code == 401
 
 
-def test_too_many_wrong_keys_are_told_when_to_come_back(tmp_path: Path):
+def test_too_many_wrong_keys_are_told_when_to_come_back(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with serving(settings_of(tmp_path / "ledger.sqlite3")) as running:
         for _ in range(GUESSES):
-            assert running.client.post("/dashboard/api/login", json={"key": "x"}).status_code == 401
+            wrong = running.client.post("/dashboard/api/login", json={"key": "a-wrong-key"})
+            assert wrong.status_code == 401
+        assert "127.0.0.1: the key is not this dashboard's" in caplog.messages
+        assert "a-wrong-key" not in caplog.text
         late = running.client.post("/dashboard/api/login", json={"key": ADMIN_KEY})
         assert late.status_code == 429
         assert 1 <= int(late.headers["retry-after"]) <= 7

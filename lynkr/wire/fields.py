@@ -140,6 +140,14 @@ def text_of(node: Node, name: str, path: str) -> str:
     raise wrong(join(path, name), "a string", required(node, name, path))
 
 
+def name_of(node: Node, path: str) -> str:
+    """The name of a tool; a model could not call one whose name is empty."""
+    name = text_of(node, "name", path)
+    if not name:
+        raise ClientWireError("must not be empty", field=join(path, "name"))
+    return name
+
+
 def optional_text(node: Node, name: str, path: str) -> str | None:
     value = node.get(name)
     if value is None or isinstance(value, str):

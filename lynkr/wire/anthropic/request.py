@@ -171,7 +171,10 @@ def _decode_tool(node: Json, path: str) -> ToolSpec | ForeignTool:
         return ForeignTool(as_string(name, join(path, "name")), Extras(FORMAT, tool))
     description = as_string(tool["description"], join(path, "description")) if "description" in tool else None
     schema = as_object(required(tool, "input_schema", path), join(path, "input_schema"))
-    return ToolSpec(required_string(tool, "name", path), description, schema, unknown_fields(tool, _TOOL))
+    called = required_string(tool, "name", path)
+    if not called:
+        raise FieldError(join(path, "name"), "must not be empty")
+    return ToolSpec(called, description, schema, unknown_fields(tool, _TOOL))
 
 
 def _decode_tool_choice(body: Mapping[str, Json]) -> tuple[ToolChoice | None, bool | None]:

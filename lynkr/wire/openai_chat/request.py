@@ -40,6 +40,7 @@ from lynkr.model import (
     ToolResult,
     ToolSpec,
 )
+from lynkr.wire.fields import name_of
 from lynkr.wire.openai_chat import parts
 from lynkr.wire.openai_chat.fields import (
     OPENAI_CHAT,
@@ -311,7 +312,7 @@ def _tool(item: Json, path: str) -> ToolSpec | ForeignTool:
     below = f"{path}.function"
     parameters = function.get("parameters")
     return ToolSpec(
-        name=text_of(function, "name", below),
+        name=name_of(function, below),
         description=optional_text(function, "description", below),
         input_schema=NO_PARAMETERS if parameters is None else object_at(parameters, f"{below}.parameters"),
         extras=FUNCTION_TOOL.extras(node),

@@ -22,7 +22,7 @@ from lynkr.model import (
     ToolSpec,
 )
 from lynkr.wire import freeform
-from lynkr.wire.fields import Losses, array_of, object_at, optional_text, text_of
+from lynkr.wire.fields import Losses, array_of, name_of, object_at, optional_text, text_of
 from lynkr.wire.openai_responses.fields import RESPONSES, Draft, Node, as_extras, mark_of, shape, without
 from lynkr.wire.openai_responses.items import is_custom
 
@@ -65,7 +65,7 @@ def foreign_name(node: Node) -> str:
 
 
 def _spec(node: Node, path: str) -> ToolSpec:
-    name, description = text_of(node, "name", path), optional_text(node, "description", path)
+    name, description = name_of(node, path), optional_text(node, "description", path)
     if node["type"] == "custom":
         unknown = CUSTOM.leftover(node)
         schema = freeform.input_schema(node.get("format"))
@@ -80,7 +80,7 @@ def _spec(node: Node, path: str) -> ToolSpec:
 
 def _namespace(node: Node, path: str) -> list[ToolSpec | ForeignTool]:
     """The tools of a namespace, flat; a namespace that holds other kinds stays as it is."""
-    namespace = text_of(node, "name", path)
+    namespace = name_of(node, path)
     header = {name: value for name, value in node.items() if name not in ("type", "tools")}
     found: list[ToolSpec | ForeignTool] = []
     for at, item in enumerate(array_of(node, "tools", path)):

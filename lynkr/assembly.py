@@ -134,6 +134,7 @@ def build_providers(settings: Settings, transport: Transport, prices: SnapshotPr
             timeouts=provider.timeouts,
             headers={header: value.reveal() for header, value in provider.headers.items()},
             betas=provider.betas,
+            ask_usage=provider.ask_usage,
             profiles=prices.profile,
         )
         for name, provider in settings.providers.items()

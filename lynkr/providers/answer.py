@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 
 from lynkr.errors import LynkrError, UpstreamError, UpstreamTimeout, UpstreamUnreachable, UpstreamWireError
 from lynkr.model import NO_USAGE, Event, Finish, PartDelta, PartStart, Response, Start, ToolCall
+from lynkr.providers.asked_usage import UsageGate
 from lynkr.providers.base import HTTPResponse, TransportError, TransportTimeout, Unwrapper
 from lynkr.providers.hidden import Hidden
 from lynkr.service import Tally
@@ -242,6 +243,7 @@ class PassedBytes:
     """The provider's bytes as received; a reading of the same bytes keeps the tally.
 
     *skim* leaves out of that reading what the tally has no use for (`lynkr.wire.base.SkimmingCodec`).
+    *gate* leaves out of the bytes handed on the usage that the client did not ask for.
 
     Once something of an answer was read, the reading may fail without harming
     the bytes: the tally says so (`Tally.tap_error`).  What it may do then is raise at
@@ -254,6 +256,7 @@ class PassedBytes:
     _reading: Reading | None
     _tally: Tally
     _skim: Callable[[bytes], bytes] | None = None
+    _gate: UsageGate | None = None
     _held: deque[bytes] = field(factory=deque[bytes])
     _failure: LynkrError | None = None
     _ended: bool = False
@@ -279,6 +282,19 @@ class PassedBytes:
         return self
 
     async def __anext__(self) -> bytes:
+        gate = self._gate
+        if gate is None:
+            return await self._received()
+        while self._gate is not None:
+            try:
+                data = gate.feed(await self._received())
+            except StopAsyncIteration:
+                self._gate, data = None, gate.rest()
+            if data:
+                return data
+        raise StopAsyncIteration
+
+    async def _received(self) -> bytes:
         if self._held:
             return self._held.popleft()
         if self._failure is not None:

@@ -123,13 +123,19 @@ class BodyRules:
                     changed["stream_options"] = {"include_usage": True}
         return body if changed == body else changed
 
-    def splice(self, body: JsonBody, model: str, betas: Sequence[str] = ()) -> bytes:
+    def splice(
+        self,
+        body: JsonBody,
+        model: str,
+        betas: Sequence[str] = (),
+        also: Mapping[str, Json] = MappingProxyType({}),
+    ) -> bytes:
         """The client's own text with its model and what the host insists on put in, and no other change.
 
-        Its very bytes when there is nothing to do.
+        Its very bytes when there is nothing to do.  *also* is put in too.
         """
         changes = self.changes(body.value, model, betas)
-        put = dict(changes.put)
+        put = {**changes.put, **also}
         if "model" not in self.leave_out:
             put["model"] = model
         put = {name: value for name, value in put.items() if value != body.value.get(name, _ABSENT)}

@@ -47,6 +47,7 @@ def builtin(
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
     headers: Mapping[str, str] = MappingProxyType({}),
     betas: Sequence[str] = (),
+    ask_usage: bool = True,
     profiles: Callable[[Target], Profile] | None = None,
     clock: Callable[[], float] = time.monotonic,
     owns_transport: bool = False,
@@ -56,9 +57,9 @@ def builtin(
     *base_url*: for OpenAI's dialects it ends before ``/chat/completions`` or ``/responses``
     (``https://host/v1``), for Anthropic's before or after ``/v1``; a complete
     address is taken as it is.  *cloud* is for kinds that are places in a
-    cloud.  *headers* go with every request.  *betas*: see `lynkr.providers.setup.Setup`.  *profiles*
-    tells what a target can do; what it leaves open the host fills in.  *clock*
-    is the one `Call.deadline` is in.
+    cloud.  *headers* go with every request.  *betas* and *ask_usage*: see
+    `lynkr.providers.setup.Setup`.  *profiles* tells what a target can do; what it
+    leaves open the host fills in.  *clock* is the one `Call.deadline` is in.
 
     Raises:
         ConfigError: no such kind, no base URL, or one that is not plain http(s); a key no header can hold.
@@ -74,6 +75,7 @@ def builtin(
         timeouts=timeouts,
         headers={n.lower(): v for n, v in {**host.headers, **headers}.items()},
         betas=tuple(betas),
+        ask_usage=ask_usage,
         profiles=filled(profiles, host.profile),
         clock=clock,
         owns_transport=owns_transport,

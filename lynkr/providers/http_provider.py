@@ -1,7 +1,8 @@
 """A provider reached over HTTP: a codec, an endpoint, credentials and a transport, put together.
 
 Same dialect in and out: the client's own bytes go up, with only ``model``
-replaced, and the provider's own bytes come back.  Otherwise both ways are
+replaced (and a stream's usage asked for: `lynkr.providers.asked_usage`), and the
+provider's own bytes come back.  Otherwise both ways are
 translated through the canonical model.
 """
 
@@ -29,6 +30,7 @@ from lynkr.providers.answer import (
     named,
     note_response,
 )
+from lynkr.providers.asked_usage import UsageGate, asking_usage
 from lynkr.providers.auth import NoAuth
 from lynkr.providers.base import (
     DEFAULT_TIMEOUTS,
@@ -108,12 +110,17 @@ def _refreshing(provider: "HTTPProvider") -> RefreshingAuth | None:
 
 @frozen
 class _Outgoing:
-    """What one call sends.  *passes*: the client's own bytes, so the answer's pass back too."""
+    """What one call sends.
+
+    *passes*: the client's own bytes, so the answer's pass back too.  *asks_usage*: the stream's usage is
+    asked for in the client's place, which does not expect it.
+    """
 
     body: bytes
     headers: Mapping[str, str]
     passes: bool
     losses: tuple[Loss, ...] = ()
+    asks_usage: bool = False
 
 
 @frozen(kw_only=True)
@@ -123,7 +130,9 @@ class HTTPProvider:
     *headers* (lower case) go with every request and win over the client's,
     *default_headers* lose to them.  *framing* is what the host wraps its
     streams in, None if nothing.  *counting* is None where the host does not
-    count tokens, *embeddings* where it has none.  *profiles* tells what a target can do.
+    count tokens, *embeddings* where it has none.  *asks_usage*: for a client that streams Chat without
+    asking for usage it is asked for, where *rules* say that the host takes that, and taken out of the
+    answer again.  *profiles* tells what a target can do.
     *clock* is monotonic, in seconds, the same one `Call.deadline` is in.  The
     transport may be shared: whoever made it closes it, unless *owns_transport*.
     """
@@ -140,6 +149,7 @@ class HTTPProvider:
     framing: Framing | None = None
     counting: Counting | None = None
     embeddings: Endpoint | None = None
+    asks_usage: bool = True
     profiles: Callable[[Target], Profile] = field(default=_no_profile, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     owns_transport: bool = False
@@ -255,8 +265,10 @@ class HTTPProvider:
         if raw is not None:
             headers = self._headers(call, {})
             betas = _told_betas(headers, rules)
-            body = rules.splice(raw, model, betas)
-            return _Outgoing(body, headers, passes=True, losses=rules.losses(raw.value, model, betas))
+            options = asking_usage(raw.value) if self.asks_usage and rules.stream_usage else None
+            body = rules.splice(raw, model, betas, {} if options is None else {"stream_options": options})
+            losses = rules.losses(raw.value, model, betas)
+            return _Outgoing(body, headers, passes=True, losses=losses, asks_usage=options is not None)
         encoded = self.codec.encode_request(evolve(call.request, model=model))
         headers = self._headers(call, encoded.headers)
         betas = _told_betas(headers, rules)
@@ -355,7 +367,8 @@ class HTTPProvider:
             reply = evolve(reply, content_type=self.codec.stream_media_type)
         if passes:
             skim = self._skim if call.observer is None else None
-            raw = PassedBytes(connection, reading, tally, skim)
+            gate = UsageGate() if outgoing.asks_usage else None
+            raw = PassedBytes(connection, reading, tally, skim, gate)
             await raw.prime()
             return reply.over(None, raw)
         events = DecodedEvents(connection, reading)

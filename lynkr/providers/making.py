@@ -132,6 +132,7 @@ def http_provider(
         default_headers=ANTHROPIC_DEFAULTS if is_anthropic else {},
         timeouts=setup.timeouts,
         counting=counting,
+        asks_usage=setup.ask_usage,
         profiles=setup.profiles,
         clock=setup.clock,
         owns_transport=setup.owns_transport,

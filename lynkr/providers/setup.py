@@ -39,6 +39,7 @@ class Setup:
 
     *headers* names are lower case.  *betas* are betas of Anthropic's dialect that
     the owner knows the host to take, beside those `lynkr.providers.betas` has.
+    *ask_usage*: see `lynkr.providers.http_provider.HTTPProvider`.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Setup:
     timeouts: Timeouts = DEFAULT_TIMEOUTS
     headers: Mapping[str, str] = field(factory=lambda: MappingProxyType({}), repr=False)
     betas: tuple[str, ...] = ()
+    ask_usage: bool = True
     profiles: Callable[[Target], Profile] = field(default=_no_profile, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     owns_transport: bool = False

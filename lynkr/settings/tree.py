@@ -142,7 +142,8 @@ class ProviderSettings:
     that charges.  *max_in_flight* bounds the calls under way to it, None does
     not.  *region*, *project*, *api_version* and *profile* are for the
     clouds: see `lynkr.providers.Cloud`.  *betas* are betas of Anthropic's dialect
-    its host takes beside those known to; ``*`` is all.
+    its host takes beside those known to; ``*`` is all.  *ask_usage* false leaves
+    a Chat client's stream as it is that does not ask for usage.
     """
 
     kind: str = field(validator=_kind)
@@ -158,6 +159,7 @@ class ProviderSettings:
     api_version: str | None = None
     profile: str | None = None
     betas: tuple[str, ...] = ()
+    ask_usage: bool = True
 
     @property
     def cloud(self) -> Cloud:

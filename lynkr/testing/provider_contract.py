@@ -52,6 +52,7 @@ from lynkr.model import (
 )
 from lynkr.model.fold import unfold
 from lynkr.providers.base import Provider, Timeouts, Transport
+from lynkr.providers.http_provider import HTTPProvider
 from lynkr.routing.decision import Target
 from lynkr.service import Call, RawBody, Reply
 from lynkr.testing.laws import encode_stream
@@ -321,7 +322,10 @@ class ProviderContract:
             call = self._call(provider, stream=stream)
             encoded = provider.codec.encode_request(call.request)
             # Spelled as no encoder of ours would: what arrives is the client's own text.
-            sent = json.dumps(json.loads(dump(encoded.body)), indent=1, ensure_ascii=True).encode()
+            client = json.loads(dump(encoded.body))
+            if stream and isinstance(provider, HTTPProvider) and provider.rules.stream_usage:
+                client["stream_options"] = {"include_usage": True}  # or it would be asked for in its place
+            sent = json.dumps(client, indent=1, ensure_ascii=True).encode()
             reply = await provider.send(self._call(provider, stream=stream, raw=sent))
             if reply.raw is None:
                 pytest.fail("a body of the same dialect was translated")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lynkr.errors import UpstreamWireError
-from lynkr.relay import FrameGate
+from lynkr.wire.frame_gate import FrameGate
 from lynkr.wire.sse import MAX_FRAME_BYTES, FrameDecoder
 
 LINES = st.sampled_from([b"data: {}", b"event: ping", b"data: \xc3\xa9", b": comment", b"id: 7"])

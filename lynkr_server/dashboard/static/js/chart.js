@@ -10,11 +10,9 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-export const TIERS = ["SIMPLE", "MEDIUM", "COMPLEX", "REASONING", "named"];
 const TIER_LABELS = { named: "named by the client" };
 
 export const tierLabel = (tier) => TIER_LABELS[tier] ?? tier;
-export const tierColour = (tier) => colour(`tier-${tier.toLowerCase()}`) || colour("tier-named");
 
 const drawn = new Set();
 

@@ -1,7 +1,5 @@
 // Elements from values.  Text is always a text node: nothing recorded is ever read as markup.
 
-const SVG = "http://www.w3.org/2000/svg";
-
 /** An element; attributes that are null, undefined or false are left out, functions are listeners by event name. */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -24,22 +22,6 @@ function nodeOf(child) {
 /** Links lead to places in this page, whatever they are made of. */
 function ownLink(target) {
   return `${target}`.startsWith("#") ? `${target}` : "#";
-}
-
-/** A small drawing from path data. */
-export function icon(path, label = null) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("class", "icon");
-  if (label === null) svg.setAttribute("aria-hidden", "true");
-  else {
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", label);
-  }
-  const line = document.createElementNS(SVG, "path");
-  line.setAttribute("d", path);
-  svg.append(line);
-  return svg;
 }
 
 let counter = 0;

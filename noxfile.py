@@ -86,12 +86,35 @@ def typing(session: nox.Session) -> None:
         session.run("pyright", "--verifytypes", "lynkr", "--ignoreexternal")
 
 
+# What the gateway is measured beside; each as it came from its registry on the day of the report.
+_PEERS_OF_NODE = ("@portkey-ai/gateway@1.15.2", "@musistudio/claude-code-router@2.0.0")
+_PEERS_OF_PYTHON = ("litellm[proxy]==1.108.*",)
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Benchmarks; they print ratios within one run and fail when a stated bar is missed."""
+    """Benchmarks that print ratios and fail when a bar is missed; ``-- gateway`` beside other gateways."""
     _install(session, "dev")
+    if session.posargs[:1] == ["gateway"]:
+        _bench_gateway(session, session.posargs[1:])
+        return
     for script in sorted(Path("benchmarks").glob("bench_*.py")):
         session.run("python", str(script), *session.posargs)
+
+
+def _bench_gateway(session: nox.Session, words: list[str]) -> None:
+    """Write docs/performance-report.md; needs wrk, and for the peers npm and some 700 MB."""
+    if shutil.which("wrk") is None:
+        session.error("wrk is not installed: apt-get install wrk")
+    peers = Path(session.create_tmp()) / "peers"
+    peers.mkdir(exist_ok=True)
+    npm = ["npm", "install", "--prefix", str(peers), "--no-audit", "--no-fund", "--loglevel=error"]
+    session.run(*npm, *_PEERS_OF_NODE, external=True, silent=True)
+    session.run("python", "-m", "venv", "--without-pip", str(peers / "litellm"))
+    python = str(peers / "litellm" / "bin" / "python")
+    session.run("python", "-m", "pip", "--python", python, "install", "-q", *_PEERS_OF_PYTHON)
+    report = ["--report", str(Path("docs") / "performance-report.md")]
+    session.run("python", "benchmarks/gateway/compare.py", "--installed", str(peers), *report, *words)
 
 
 _CLIENTS = Path("tests") / "clients"

@@ -19,6 +19,7 @@ from lynkr.metering import Meter
 from lynkr.observation import build_observers, build_tracer
 from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
 from lynkr.providers import Provider, Transport, builtin
+from lynkr.providers.addresses import Reaching
 from lynkr.request_bounds import RequestBounds
 from lynkr.resilience import (
     BreakerConfig,
@@ -130,7 +131,7 @@ def build_providers(settings: Settings, transport: Transport, prices: SnapshotPr
             key=provider.api_key,
             base_url=provider.base_url,
             cloud=provider.cloud,
-            transport=transport,
+            transport=Reaching(transport, provider.reach),
             timeouts=provider.timeouts,
             headers={header: value.reveal() for header, value in provider.headers.items()},
             betas=provider.betas,

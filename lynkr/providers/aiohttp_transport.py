@@ -3,6 +3,7 @@
 import asyncio
 import io
 import re
+import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping
@@ -10,9 +11,11 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL  # aiohttp's own
 
-from lynkr.providers.base import HTTPRequest, Timeouts, TransportError, TransportTimeout
+from lynkr.providers.addresses import is_numeric, refuse_addresses
+from lynkr.providers.base import HTTPRequest, Reach, Timeouts, TransportError, TransportTimeout
 from lynkr.providers.inflate import Inflate, content_decoder
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
@@ -42,15 +45,18 @@ class AiohttpTransport:
         self._max_connections = max_connections
         self._keepalive = keepalive
         self._ssl_context = ssl_context
-        self._session: aiohttp.ClientSession | None = None
+        # One pool for each reach: a connection made for one is never another's.
+        self._sessions: dict[Reach, aiohttp.ClientSession] = {}
         self._open: set[_Exchange] = set()
         self._urls: dict[str, URL] = {}
 
     def send(self, request: HTTPRequest, /) -> "_Exchange":
         """See `lynkr.providers.base.Transport.send`."""
-        session = self._session
+        session = self._sessions.get(request.reach or Reach.ANY)
         if session is None:
-            session = self._session = self._new_session()
+            session = self._sessions[request.reach or Reach.ANY] = self._new_session(
+                request.reach or Reach.ANY
+            )
         return _Exchange(session, self._open, request, self._url(request.url))
 
     def _url(self, text: str) -> URL:
@@ -64,11 +70,12 @@ class AiohttpTransport:
             url = self._urls[text] = URL(text, encoded=_WRITTEN_OUT.fullmatch(text) is not None)
         return url
 
-    def _new_session(self) -> aiohttp.ClientSession:
+    def _new_session(self, reach: Reach) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             limit=self._max_connections,
             keepalive_timeout=self._keepalive,
             ssl=True if self._ssl_context is None else self._ssl_context,
+            resolver=None if reach is Reach.ANY else _CheckedResolver(reach),
         )
         return aiohttp.ClientSession(
             connector=connector,
@@ -84,9 +91,27 @@ class AiohttpTransport:
         """Close every connection; answers still being read end in `TransportError`."""
         for exchange in tuple(self._open):
             exchange.close_now()
-        session, self._session = self._session, None
-        if session is not None:
+        while self._sessions:
+            _, session = self._sessions.popitem()
             await session.close()
+
+
+class _CheckedResolver(AbstractResolver):
+    """Looks hosts up and refuses addresses beyond *reach*; aiohttp connects to no others."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._inner = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        refuse_addresses(host, [result["host"] for result in found], self._reach)
+        return found
+
+    async def close(self) -> None:
+        await self._inner.close()
 
 
 class _Exchange:
@@ -106,6 +131,9 @@ class _Exchange:
     async def __aenter__(self) -> "_Response":
         request, timeouts = self._request, self._request.timeouts
         headers, body = request.headers, request.body
+        host, reach = self._url.host or "", request.reach
+        if reach is not None and is_numeric(host):  # never looked up
+            refuse_addresses(host, [host], reach)
         if "accept-encoding" not in headers:
             headers = {**headers, "accept-encoding": "identity"}
         # aiohttp has no limit for writing the body, so the whole way to the answer's head has one.

@@ -33,7 +33,7 @@ def _lower(name: str) -> str:
 
 def _with_header(request: HTTPRequest, name: str, value: str) -> HTTPRequest:
     headers = {**request.headers, name: value}
-    return HTTPRequest(request.method, request.url, headers, request.body, request.timeouts)
+    return HTTPRequest(request.method, request.url, headers, request.body, request.timeouts, request.reach)
 
 
 @frozen

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from attrs import field, frozen
@@ -31,15 +32,24 @@ class Timeouts:
 DEFAULT_TIMEOUTS = Timeouts()
 
 
+class Reach(Enum):
+    """Where a connection may lead."""
+
+    ANY = "any"  # anywhere: addresses that do not come from a provider's settings
+    PRIVATE = "private"  # the owner's machine and network too, but no cloud's metadata service
+    PUBLIC = "public"
+
+
 @frozen
 class HTTPRequest:
-    """*headers* names are lower case."""
+    """*headers* names are lower case; *reach* says where the URL's host may be, None anywhere."""
 
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     timeouts: Timeouts = DEFAULT_TIMEOUTS
+    reach: Reach | None = None
 
 
 class HTTPResponse(Protocol):

@@ -18,7 +18,7 @@ from google.auth.credentials import TokenState
 from google.oauth2 import service_account
 
 from lynkr.errors import ConfigError, UpstreamError, UpstreamRefused, UpstreamUnreachable
-from lynkr.providers.base import HTTPRequest, Timeouts, Transport, TransportError
+from lynkr.providers.base import HTTPRequest, Reach, Timeouts, Transport, TransportError
 from lynkr.secret import Secret
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -131,7 +131,9 @@ class _OverTransport:
     ) -> "_Answer":
         data = body.encode() if isinstance(body, str) else body or b""
         lower = {name.lower(): value for name, value in (headers or {}).items()}
-        request = HTTPRequest(method, url, lower, data, _TIMEOUTS)
+        request = HTTPRequest(
+            method, url, lower, data, _TIMEOUTS, Reach.ANY
+        )  # a metadata server may be asked
         try:
             return anyio.from_thread.run(self._send, request)
         except TransportError as error:

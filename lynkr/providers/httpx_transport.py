@@ -6,15 +6,20 @@ Under many concurrent requests its pool costs ten times aiohttp's
 (encode/httpx #3215): the gateway uses `AiohttpTransport`.
 """
 
+import math
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from types import AsyncGeneratorType, MappingProxyType, TracebackType
 from typing import Final, Self, TypeAlias, cast
 
 import anyio
+import httpcore
 import httpx
 
-from lynkr.providers.base import HTTPRequest, Timeouts, TransportError, TransportTimeout
+from lynkr.providers.addresses import refuse_addresses
+from lynkr.providers.base import HTTPRequest, Reach, Timeouts, TransportError, TransportTimeout
 from lynkr.providers.inflate import Inflate, content_decoder
 
 _CLOSE_SECONDS: Final = 5.0
@@ -41,21 +46,90 @@ class HttpxTransport:
             keepalive_expiry=keepalive,
         )
         self._ssl_context = ssl_context
-        self._pool: httpx.AsyncHTTPTransport | None = None
+        # One pool for each reach: a connection made for one is never another's.
+        self._pools: dict[Reach, httpx.AsyncHTTPTransport] = {}
 
     def send(self, request: HTTPRequest, /) -> "_Exchange":
         """See `lynkr.providers.base.Transport.send`."""
-        pool = self._pool
+        pool = self._pools.get(request.reach or Reach.ANY)
         if pool is None:
             verify = True if self._ssl_context is None else self._ssl_context
-            pool = self._pool = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=self._limits)
+            pool = self._pools[request.reach or Reach.ANY] = _Pool(
+                verify, self._limits, request.reach or Reach.ANY
+            )
         return _Exchange(pool, request)
 
     async def aclose(self) -> None:
         """Close every connection; answers still being read end in `TransportError`."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
+        while self._pools:
+            _, pool = self._pools.popitem()
             await pool.aclose()
+
+
+class _Pool(httpx.AsyncHTTPTransport):
+    """httpx's pool, which connects only where *reach* allows."""
+
+    def __init__(self, verify: ssl.SSLContext | bool, limits: httpx.Limits, reach: Reach) -> None:
+        super().__init__(verify=verify, trust_env=False, limits=limits)
+        if reach is not Reach.ANY:
+            context = (
+                verify if isinstance(verify, ssl.SSLContext) else httpx.create_ssl_context(trust_env=False)
+            )
+            # httpx lets nobody choose how its pool connects: the one it made, unused, is replaced.
+            self._pool = httpcore.AsyncConnectionPool(
+                ssl_context=context,
+                max_connections=limits.max_connections,
+                max_keepalive_connections=limits.max_keepalive_connections,
+                keepalive_expiry=limits.keepalive_expiry,
+                network_backend=_CheckedBackend(reach),
+            )
+
+
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Looks hosts up itself and connects to what it has checked; TLS still asks for the host's name."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        # Without anyio httpcore has a stand-in under this name, which type checkers see as well.
+        self._inner = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # reason: httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        deadline = math.inf if timeout is None else anyio.current_time() + timeout
+        try:
+            with anyio.fail_at(deadline) if math.isfinite(deadline) else nullcontext():
+                found = await anyio.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
+        refuse_addresses(host, addresses, self._reach)
+        failure: httpcore.ConnectError | None = None
+        for address in addresses:
+            left = None if timeout is None else max(0.0, deadline - anyio.current_time())
+            try:
+                return await self._inner.connect_tcp(address, port, left, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failure = error
+        raise failure or httpcore.ConnectError(f"{host} has no address")
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109, ARG002  # reason: httpcore's
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002  # reason: httpcore's
+    ) -> httpcore.AsyncNetworkStream:
+        raise httpcore.UnsupportedProtocol(f"providers are reached over TCP, not at {path}")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
 
 
 class _Exchange:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
+from lynkr.providers.addresses import is_loopback
 from lynkr.providers.base import Timeouts
 from lynkr.providers.builtin import ALIASES, HOSTS
 from lynkr.providers.hosts import Host
@@ -66,17 +66,6 @@ def load_settings(
         source=path,
         ignored=tuple(_ignored(environ, key_variables)),
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine alone."""
-    name = host.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def _own_timeouts(settings: Settings, provider: ProviderSettings, raw: Mapping[str, Any]) -> Timeouts:

@@ -34,6 +34,7 @@ _READERS: Final[tuple[tuple[Any, _Hook], ...]] = (
     (Secret, values.read_secret),
     (tuple[Secret, ...], values.read_secrets),
     (bool, values.read_bool),
+    (bool | None, values.read_optional_bool),
     (int, values.read_int),
     (float, values.read_float),
     (float | None, values.read_optional_float),

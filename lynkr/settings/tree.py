@@ -12,12 +12,14 @@ from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
 
 from attrs import Attribute, evolve, field, frozen
 
 from lynkr.pricing.price import Price
 from lynkr.process import find_file, ledger_file, process_environment
-from lynkr.providers.base import Timeouts
+from lynkr.providers.addresses import is_loopback
+from lynkr.providers.base import Reach, Timeouts
 from lynkr.providers.builtin import HOSTS
 from lynkr.providers.setup import Cloud
 from lynkr.request_bounds import DEFAULT_BOUNDS
@@ -139,11 +141,14 @@ class ProviderSettings:
     *local* says that the host belongs to the owner's own machine or network:
     it costs nothing and clear text is expected.  So it is taken to be at a
     loopback address; set it to false where a loopback proxy forwards to a host
-    that charges.  *max_in_flight* bounds the calls under way to it, None does
-    not.  *region*, *project*, *api_version* and *profile* are for the
-    clouds: see `lynkr.providers.Cloud`.  *betas* are betas of Anthropic's dialect
-    its host takes beside those known to; ``*`` is all.  *ask_usage* false leaves
-    a Chat client's stream as it is that does not ask for usage.
+    that charges.  *private* says that its host may be at an address of the owner's
+    network, or machine, which others may not (cloud metadata services never are);
+    None is what *local* says, or true for a loopback address.  *max_in_flight*
+    bounds the calls under way to it, None does not.  *region*, *project*,
+    *api_version* and *profile* are for the clouds: see `lynkr.providers.Cloud`.
+    *betas* are betas of Anthropic's dialect its host takes beside those known
+    to; ``*`` is all.  *ask_usage* false leaves a Chat client's stream as it is
+    that does not ask for usage.
     """
 
     kind: str = field(validator=_kind)
@@ -152,6 +157,7 @@ class ProviderSettings:
     api_key_env: str | None = field(default=None, validator=_variable)
     headers: Mapping[str, Secret] = field(factory=_empty, repr=False)
     local: bool = False
+    private: bool | None = None
     timeouts: Timeouts = _TIMEOUTS
     max_in_flight: int | None = field(default=None, validator=_positive)
     region: str | None = None
@@ -160,6 +166,15 @@ class ProviderSettings:
     profile: str | None = None
     betas: tuple[str, ...] = ()
     ask_usage: bool = True
+
+    @property
+    def reach(self) -> Reach:
+        """Where its host may be."""
+        is_private = self.private
+        if is_private is None:
+            host = urlsplit(self.base_url or "").hostname or ""
+            is_private = self.local or is_loopback(host) or (not host and HOSTS[self.kind].is_local)
+        return Reach.PRIVATE if is_private else Reach.PUBLIC
 
     @property
     def cloud(self) -> Cloud:

@@ -60,6 +60,10 @@ def read_bool(value: object, _: object = None) -> bool:
     raise BadValueError("is neither true nor false", "write true or false")
 
 
+def read_optional_bool(value: object, _: object = None) -> bool | None:
+    return None if value is None else read_bool(value)
+
+
 def read_int(value: object, _: object = None) -> int:
     if isinstance(value, EnvironmentText):
         try:

@@ -143,7 +143,10 @@ def test_a_budget_is_spent_by_what_requests_cost(serve: Serve) -> None:
 
 def test_what_was_spent_is_known_after_a_restart(tmp_path: Path) -> None:
     with upstream() as below:
-        fixed = {"telemetry.path": str(tmp_path / "ledger.sqlite3"), "server.drain_seconds": 1}
+        fixed: dict[str, Any] = {
+            "telemetry.path": str(tmp_path / "ledger.sqlite3"),
+            "server.drain_seconds": 1,
+        }
         settings = settings_for(below.url, **(fixed | both(0.1)))
         headers = {"authorization": f"Bearer {ACME}"}
         body = message("hi", MODEL)

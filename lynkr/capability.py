@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from attrs import evolve
 
-from lynkr.errors import CapabilityError
+from lynkr.errors import CapabilityError, PromptTooLong
 from lynkr.exchange import Plan
 from lynkr.model import Image, Request, ToolCall, ToolMode, ToolResult
 from lynkr.providers.base import Provider, formats_of
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
+from lynkr.routing.features import prompt_tokens
 from lynkr.routing.media import answers_asked, lacking, media_in
 
 
@@ -62,6 +63,20 @@ def able_plan(plan: Plan, request: Request, providers: Mapping[str, Provider]) -
         needed = " and ".join(dict.fromkeys([*map(str, media), *needs]))
         raise CapabilityError(f"{named} cannot serve this request: it needs {needed}")
     return plan if len(able) == len(plan.targets) else plan.only(tuple(able))
+
+
+def refuse_overlong(target: Target, request: Request, providers: Mapping[str, Provider]) -> None:
+    """As the router does for its own targets, for one that a client names itself.
+
+    Raises:
+        PromptTooLong: *request* cannot fit *target*'s context window, however its text is cut into tokens.
+    """
+    window = profile_at(providers, target).context_window
+    if window is None:
+        return
+    tokens, least = prompt_tokens(request)
+    if least >= window:
+        raise PromptTooLong(tokens, window, str(target))
 
 
 def _unmet(profile: Profile, request: Request) -> str | None:

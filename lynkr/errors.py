@@ -131,6 +131,21 @@ class CapabilityError(RoutingError):
     kind = "invalid_request"
 
 
+class PromptTooLong(CapabilityError):
+    """The prompt is surely longer than any target that may serve it takes; nothing was sent.
+
+    *tokens* is an estimate, *limit* the largest context window, in tokens.
+    """
+
+    def __init__(self, tokens: int, limit: int, who: str) -> None:
+        # Claude Code compacts its history on these words and on no others (clients.md, read 2026-11).
+        super().__init__(
+            f"prompt is too long: {tokens} tokens > {limit} maximum (context window of {who}; estimated)"
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+
 class TargetNotAllowed(RoutingError):
     """What could serve this request is banned for its sender, or dearer than a request of theirs may be."""
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 
-from lynkr.capability import able_plan
+from lynkr.capability import able_plan, refuse_overlong
 from lynkr.errors import TargetNotAllowed
 from lynkr.exchange import Exchange, Plan
 from lynkr.model import Request
@@ -73,10 +73,12 @@ class Planner:
         Raises:
             RoutingError: no target can serve it.
             TargetNotAllowed: the client names one that it may not use.
+            PromptTooLong: it fits no window.
         """
         named = self.named_target(request.model)
         if named is not None:
             self.refuse_banned(named, request, context)
+            refuse_overlong(named, request, self._providers)
             return able_plan(Plan((named,)), request, self._providers)
         snapshot = self.snapshot(session, context)
         decision = self._router.route(request, snapshot)

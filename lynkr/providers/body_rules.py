@@ -48,7 +48,7 @@ class Settled:
     A field within another is named by both: ``inferenceConfig.topP``.
     *models* are beginnings of names, and so are *but*, the exceptions among
     them; or they are told by their version.  *when_thinking*: only where the body asks for
-    reasoning (``reasoning_effort`` other than ``none``).
+    reasoning (Chat's ``reasoning_effort``, Responses' ``reasoning.effort``, other than ``none``).
     """
 
     fields: frozenset[str]
@@ -60,7 +60,13 @@ class Settled:
         is_one = self.models.holds(model) if isinstance(self.models, Since) else model.startswith(self.models)
         if not is_one or (self.but and model.startswith(self.but)):
             return False
-        return not self.when_thinking or body.get("reasoning_effort") not in (None, "none")
+        return not self.when_thinking or _effort(body) not in (None, "none")
+
+
+def _effort(body: Mapping[str, Json]) -> Json:
+    reasoning = body.get("reasoning")
+    nested = reasoning.get("effort") if isinstance(reasoning, Mapping) else None
+    return body.get("reasoning_effort", nested)
 
 
 @frozen
@@ -146,6 +152,12 @@ class BodyRules:
     def losses(self, body: Mapping[str, Json], model: str, betas: Sequence[str] = ()) -> tuple[Loss, ...]:
         """What of a client's wishes in *body* and in its betas falls by these rules."""
         return self.changes(body, model, betas).losses
+
+    def refuses(self, name: str, body: Mapping[str, Json], model: str) -> bool:
+        """Whether the host or *model* is known to refuse the top-level field *name*."""
+        if name in self.leave_out or (self.takes is not None and name not in self.takes):
+            return True
+        return any(name in settled.fields and settled.holds(model, body) for settled in self.settled)
 
     def header_betas(self, betas: Sequence[str]) -> list[str]:
         """Those of *betas* that go on in the header, as the host calls them."""
@@ -269,6 +281,7 @@ _PATHS: Final = MappingProxyType(
         "stop": "sampling.stop",
         "parallel_tool_calls": "parallel_tool_calls",
         "reasoning_effort": "reasoning.effort",
+        "reasoning": "reasoning",
         "response_format": "output_format",
         "user": "user",
         "inferenceConfig.temperature": "sampling.temperature",

@@ -25,19 +25,33 @@ _O_SERIES: Final = ("o1", "o3", "o4")
 _UNSAMPLED: Final = _words(
     "temperature top_p presence_penalty frequency_penalty logprobs top_logprobs logit_bias"
 )
+_UNSAMPLED_ALWAYS: Final = ((*_O_SERIES, "gpt-5"), ("gpt-5-chat", "gpt-5."))
+_UNSAMPLED_THINKING: Final = (("gpt-5.", "gpt-6"), ("gpt-5.1-chat", "gpt-5.2-chat", "gpt-5.3-chat"))
+_UNREASONING: Final = ("gpt-3", "gpt-4", "chatgpt", "gpt-5-chat")
 OPENAI_RULES: Final = BodyRules(
     stream_usage=True,
     completion_tokens_prefixes=(*_O_SERIES, "gpt-5", "gpt-6"),
     settled=(
-        Settled(_UNSAMPLED, (*_O_SERIES, "gpt-5"), but=("gpt-5-chat", "gpt-5.")),
-        Settled(
-            _UNSAMPLED,
-            ("gpt-5.", "gpt-6"),
-            but=("gpt-5.1-chat", "gpt-5.2-chat", "gpt-5.3-chat"),
-            when_thinking=True,
-        ),
+        Settled(_UNSAMPLED, *_UNSAMPLED_ALWAYS),
+        Settled(_UNSAMPLED, *_UNSAMPLED_THINKING, when_thinking=True),
+        # "Unsupported parameter: 'parallel_tool_calls' is not supported with this model", whatever it says
+        # (o1, o3-mini, o4-mini: llama_index #20865; o3: defog #171).
+        Settled(frozenset({"parallel_tool_calls"}), _O_SERIES),
         # "Unrecognized request argument supplied: reasoning_effort" from models that do not reason.
-        Settled(frozenset({"reasoning_effort"}), ("gpt-3", "gpt-4", "chatgpt", "gpt-5-chat")),
+        Settled(frozenset({"reasoning_effort"}), _UNREASONING),
+    ),
+)
+# The same models in the other dialect, by its names: "Unsupported parameter: 'top_p' is not supported with
+# this model" of GPT-5.2 while it reasons (brainlid/langchain #419); without it takes it (vercel/ai #10940).
+# That `parallel_tool_calls` is refused here too nobody says, and Codex sends it to all.
+_UNSAMPLED_RESPONSES: Final = _words("temperature top_p top_logprobs")
+RESPONSES_RULES: Final = BodyRules(
+    settled=(
+        Settled(_UNSAMPLED_RESPONSES, *_UNSAMPLED_ALWAYS),
+        Settled(_UNSAMPLED_RESPONSES, *_UNSAMPLED_THINKING, when_thinking=True),
+        # "Unsupported parameter: 'reasoning.effort' is not supported with this model" (GPT-4.1: baml #2708);
+        # "gpt-5 and o-series models only" (openai 3.54, response_create_params.py).
+        Settled(frozenset({"reasoning"}), _UNREASONING),
     ),
 )
 

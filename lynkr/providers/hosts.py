@@ -27,6 +27,7 @@ from lynkr.providers.host_rules import (
     MISTRAL_RULES,
     MOONSHOT_RULES,
     OPENAI_RULES,
+    RESPONSES_RULES,
     XAI_RULES,
 )
 from lynkr.providers.making import call_path, checked_url, http_provider, with_path
@@ -210,7 +211,7 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             "https://api.openai.com/v1",
             "OPENAI_API_KEY",
             version_path="/v1",
-            rules=PLAIN_BODIES,
+            rules=RESPONSES_RULES,
             profile=_ALL_OF_OPENAI,
         ),
         "anthropic": Host(
@@ -232,7 +233,7 @@ HOSTS: Final[Mapping[str, Host]] = MappingProxyType(
             _RESPONSES,
             key_env="AZURE_OPENAI_API_KEY",
             profile=_ALL_OF_OPENAI,
-            build=lambda setup: azure.azure_responses(setup, PLAIN_BODIES),
+            build=lambda setup: azure.azure_responses(setup, RESPONSES_RULES),
         ),
         "azure-anthropic": Host(
             _MESSAGES,

@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 from attrs import Factory, evolve, field, frozen
 
 from lynkr.errors import UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamWireError
-from lynkr.model import Event, Json, Loss, Response, WireFormat
+from lynkr.model import Event, Json, Loss, Response, ToolMode, WireFormat
 from lynkr.model.fold import unfold
 from lynkr.model.response import Usage
 from lynkr.providers.answer import (
@@ -44,6 +44,7 @@ from lynkr.providers.base import (
 )
 from lynkr.providers.body_rules import PLAIN_BODIES, BodyRules
 from lynkr.providers.hidden import Hidden
+from lynkr.providers.serial_tools import SAID, field_of, serial
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
 from lynkr.service import HOPS_HEADER, Call, Reply, Tally
 from lynkr.wire.base import Codec, SkimmingCodec
@@ -262,19 +263,43 @@ class HTTPProvider:
     def _outgoing(self, call: Call, rules: BodyRules) -> _Outgoing:
         model = call.target.model
         raw = self._own_dialect(call)
+        one_at_a_time = self._calls_one_tool(call, rules)
         if raw is not None:
             headers = self._headers(call, {})
             betas = _told_betas(headers, rules)
-            options = asking_usage(raw.value) if self.asks_usage and rules.stream_usage else None
-            body = rules.splice(raw, model, betas, {} if options is None else {"stream_options": options})
             losses = rules.losses(raw.value, model, betas)
+            also: dict[str, Json] = {}
+            if one_at_a_time and (told := serial(self.codec.format, raw.value)):
+                also.update(told)
+                losses = (*losses, SAID)
+            options = asking_usage(raw.value) if self.asks_usage and rules.stream_usage else None
+            if options is not None:
+                also["stream_options"] = options
+            body = rules.splice(raw, model, betas, also)
             return _Outgoing(body, headers, passes=True, losses=losses, asks_usage=options is not None)
-        encoded = self.codec.encode_request(evolve(call.request, model=model))
+        asked = evolve(call.request, model=model)
+        encoded = self.codec.encode_request(
+            evolve(asked, parallel_tool_calls=False) if one_at_a_time else asked
+        )
         headers = self._headers(call, encoded.headers)
         betas = _told_betas(headers, rules)
         body = dump(rules.apply(encoded.body, model, betas))
         losses = (*encoded.losses, *rules.losses(encoded.body, model, betas), *self._fallen_headers(call))
+        losses = (*losses, SAID) if one_at_a_time else losses
         return _Outgoing(body, headers, passes=False, losses=losses)
+
+    def _calls_one_tool(self, call: Call, rules: BodyRules) -> bool:
+        """Whether the target is to be told to call one tool at a time, for it is known not to do more."""
+        request, name = call.request, field_of(self.codec.format)
+        if not request.tools or request.parallel_tool_calls is False or name is None:
+            return False
+        choice = request.tool_choice
+        if choice is not None and choice.mode is ToolMode.NONE:
+            return False
+        if self.profile(call.target.model).parallel_tools is not False:
+            return False
+        body: Mapping[str, Json] = {} if call.raw is None else call.raw.body.value
+        return not rules.refuses(name, body, call.target.model)
 
     def _fallen_headers(self, call: Call) -> tuple[Loss, ...]:
         """The client's headers that fall with the fields of the body they belong to."""

@@ -240,14 +240,14 @@ def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Featu
         results, errors, written = _loop(request.messages, since, _task_start(asks, (reading, *earlier)))
         ends_with = _ends_with(request.messages)
     choice = request.tool_choice
-    tokens = size.images * _TOKENS_PER_IMAGE + len(request.messages) * _TOKENS_PER_MESSAGE
+    tokens, least = _tokens(size, request)
     return Features(
         ask=newest,
         reading=reading,
         earlier=earlier,
         traffic=traffic,
-        input_tokens=tokens + size.bytes // _BYTES_PER_TOKEN,
-        least_input_tokens=size.bytes // _MOST_BYTES_PER_TOKEN,
+        input_tokens=tokens,
+        least_input_tokens=least,
         max_output_tokens=request.max_output_tokens,
         messages=len(request.messages),
         tool_results=size.tool_results,
@@ -272,6 +272,16 @@ def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Featu
 
 
 # --- Size ---------------------------------------------------------------------------------------------
+
+
+def prompt_tokens(request: Request) -> tuple[int, int]:
+    """`Features.input_tokens` and `Features.least_input_tokens`, without the rest of a look at *request*."""
+    return _tokens(_size_of(request), request)
+
+
+def _tokens(size: _Size, request: Request) -> tuple[int, int]:
+    around = size.images * _TOKENS_PER_IMAGE + len(request.messages) * _TOKENS_PER_MESSAGE
+    return around + size.bytes // _BYTES_PER_TOKEN, size.bytes // _MOST_BYTES_PER_TOKEN
 
 
 def _bytes_in(text: str) -> int:

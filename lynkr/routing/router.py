@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from attrs import frozen
 
-from lynkr.errors import CapabilityError, RoutingError, TargetNotAllowed
+from lynkr.errors import CapabilityError, PromptTooLong, RoutingError, TargetNotAllowed
 from lynkr.model import Json, Request
 from lynkr.routing.constraints import BLOCKED, NOT_ALLOWED, OVER_BUDGET, avoids_dominated
 from lynkr.routing.decision import UNKNOWN_PROFILE, Decision, Profile, Snapshot, Step, Target, Tier
@@ -16,7 +16,7 @@ from lynkr.routing.features import Features, Traffic, features_of
 from lynkr.routing.policy import default_policy
 from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy
 from lynkr.routing.recorded import opinions
-from lynkr.routing.rules import CAPABILITY_CODES, LACKS_MEDIA, default_rules
+from lynkr.routing.rules import CAPABILITY_CODES, CONTEXT_TOO_SMALL, LACKS_MEDIA, default_rules
 from lynkr.routing.scorers import default_scorers
 from lynkr.routing.stickiness import RISK_CODES, Proposal, SessionRule, Verdict, keep_of, session_rules
 from lynkr.routing.tiers import Rung, TierMap
@@ -246,6 +246,9 @@ def _nothing_left(trace: Sequence[Step]) -> RoutingError:
     last = trace[-1]
     lacks = sorted({code for code in excluded.values() if code in CAPABILITY_CODES})
     details = "; ".join(f"{target}: {code}" for target, code in excluded.items())
+    tokens, limit = last.data.get("tokens"), last.data.get("limit")
+    if last.code == CONTEXT_TOO_SMALL and isinstance(tokens, int) and isinstance(limit, int):
+        return PromptTooLong(tokens, limit, ", ".join(t for t, code in excluded.items() if code == last.code))
     if last.code in CAPABILITY_CODES:
         needs = " and ".join(_NEEDS[code] for code in lacks)
         media = last.data.get("media")

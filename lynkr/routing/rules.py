@@ -154,7 +154,10 @@ class _FitsContext:
         # The very tuple where nothing is dropped: the router then need not look its tiers up again.
         kept = targets if len(fitting) == len(targets) else tuple(fitting or possible)
         if fitting or not possible:
-            return kept, _exclusion("window", CONTEXT_TOO_SMALL, targets, kept, tokens=features.input_tokens)
+            facts = {"tokens": features.input_tokens}
+            if targets and not kept:
+                facts["limit"] = max(self.profiles(target).context_window or 0 for target in targets)
+            return kept, _exclusion("window", CONTEXT_TOO_SMALL, targets, kept, **facts)
         reason = f"about {features.input_tokens} tokens and the output asked for fit nowhere for sure"
         excluded: dict[str, str] = {
             str(target): CONTEXT_TOO_SMALL for target in targets if target not in kept

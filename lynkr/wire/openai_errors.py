@@ -17,6 +17,7 @@ from lynkr.errors import (
     CapabilityError,
     ClientWireError,
     LynkrError,
+    PromptTooLong,
     UpstreamBusy,
     UpstreamError,
     UpstreamFailed,
@@ -206,6 +207,11 @@ def encode_error(error: BaseException) -> EncodedError:
         case ClientWireError():
             return _envelope(
                 error.status, str(error), "invalid_request_error", param=error.field, code=error.code
+            )
+        case PromptTooLong():
+            # Codex and others compact on this code (clients.md, read 2026-11).
+            return _envelope(
+                error.status_hint, str(error), "invalid_request_error", code="context_length_exceeded"
             )
         case CapabilityError():
             return _envelope(error.status_hint, str(error), "invalid_request_error")

@@ -284,4 +284,21 @@ def stand(
         config.write_text(_configuration(kind, above.url, ledger), encoding="utf-8")
         environ = clean_environment(os.environ) | {"HOME": str(home)}  # noqa: TID251 - a child's
         with Child("lynkr_server", ["--config", str(config)], environ=environ) as gateway:
-            yield Stand(gateway.url, kind, above, ledger, home, workspace, clients, gateway)
+            try:
+                yield Stand(gateway.url, kind, above, ledger, home, workspace, clients, gateway)
+            finally:
+                end_processes_of(home)
+
+
+def end_processes_of(home: Path) -> None:
+    """End what a client left running in a session of its own, such as Cline's hub: it has the test's home."""
+    mark = f"HOME={home}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark not in (process / "environ").read_bytes().split(b"\0"):
+                continue
+            is_gateway = b"lynkr_server" in (process / "cmdline").read_bytes()
+            if not is_gateway:
+                os.kill(int(process.name), 9)
+        except (PermissionError, FileNotFoundError, ProcessLookupError):
+            continue  # another user's, or it has ended by itself

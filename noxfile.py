@@ -16,6 +16,7 @@ nox.options.sessions = ["lint", "typing", "tests"]
 nox.options.error_on_external_run = True
 nox.options.reuse_existing_virtualenvs = True
 
+RELEASE = Path(".ci/requirements-release.txt")
 CODE = ["lynkr", "lynkr_server", "tests", "benchmarks", "noxfile.py"]
 
 
@@ -263,6 +264,63 @@ def vendor(session: nox.Session) -> None:
                 session.error(f"{_UPLOT} has no {member}")
             (target / name).write_bytes(content.read())
     (target / "VERSION.txt").write_text(f"{_UPLOT}\nsha512 {found}\n", "utf-8")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Pin by hash what a release of the server is made of, anew: `.ci/requirements-release.txt`."""
+    session.install("pip-tools>=7.4")
+    quiet = (
+        "--quiet",
+        "--no-header",
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--no-emit-trusted-host",
+    )
+    made = Path(session.create_tmp()) / "requirements.txt"
+    session.run(
+        "pip-compile", *quiet, "--generate-hashes", "--allow-unsafe", "--strip-extras", "--extra", "server",
+        "--output-file", str(made), "pyproject.toml",
+    )  # fmt: skip
+    # Itself is no requirement, and what pip-tools says of that is about this machine.
+    lines = [
+        line
+        for line in made.read_text("utf-8").splitlines()
+        if "://" not in line and "pip-tools" not in line and not line.startswith("# WARNING")
+    ]
+    first = "# What a release of the server is made of, by hash.  Made by `nox -s lock`."
+    RELEASE.write_text("\n".join([first, *lines]) + "\n", encoding="utf-8")
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look what a release is made of up among the known vulnerabilities, and list it (CycloneDX)."""
+    session.install("pip-audit>=2.7", "cyclonedx-bom>=5")
+    build = Path("build")
+    build.mkdir(exist_ok=True)
+    bom = build / "sbom.cdx.json"
+    session.run(
+        "cyclonedx-py", "requirements", str(RELEASE), "--pyproject", "pyproject.toml",
+        "--output-reproducible", "--spec-version", "1.6", "--of", "JSON", "-o", str(bom),
+    )  # fmt: skip
+    parts = json.loads(bom.read_text("utf-8"))["components"]
+    if not parts or not all(part.get("hashes") or part.get("externalReferences") for part in parts):
+        session.error(f"{bom} lists no parts, or parts without a hash")
+    session.log(f"{bom}: {len(parts)} parts")
+    report = build / "vulnerabilities.json"
+    report.unlink(missing_ok=True)
+    command = ["pip-audit", "--disable-pip", "--require-hashes", "-r", str(RELEASE), "-f", "json"]
+    said = session.run(*command, "-o", str(report), success_codes=[0, 1], silent=True) or ""
+    if report.exists():
+        told = json.loads(report.read_text("utf-8"))["dependencies"]
+        found = {part["name"]: [one["id"] for one in part["vulns"]] for part in told if part.get("vulns")}
+        if found:
+            session.error(f"known vulnerabilities: {found}")
+        session.log(f"{len(told)} parts, no known vulnerability")
+    elif "ServiceError" in said or "ConnectionError" in said or "Failed to connect" in said:
+        session.warn("NOT CHECKED: the service that knows the vulnerabilities cannot be reached from here")
+    else:
+        session.error(f"pip-audit failed: {said[-2000:]}")
 
 
 @nox.session

@@ -117,6 +117,8 @@ def tree(url: str, **more: object) -> dict[str, object]:
         "default": "openai:m",
         "server.api_keys": [f"{CANARY}-server-1", f"{CANARY}-server-2"],
         "server.metrics_key": f"{CANARY}-metrics",
+        "server.admin_key": f"{CANARY}-admin",
+        "tenants.acme.api_key": f"{CANARY}-tenant",
         "otel.headers": {"authorization": f"Bearer {CANARY}-otel"},
         "timeouts.connect": 2,
         "resilience.max_attempts": 1,

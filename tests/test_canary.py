@@ -80,7 +80,13 @@ def test_settings_show_no_key_however_they_are_printed(parrot: Parrot) -> None:
     settings = Settings.load(None, {}, overrides=tree(parrot.url))
     for provider in settings.providers.values():
         assert provider.api_key is not None
-    for value in (settings, settings.server, settings.otel, *settings.providers.values()):
+    for value in (
+        settings,
+        settings.server,
+        settings.otel,
+        *settings.providers.values(),
+        *settings.tenants.values(),
+    ):
         for text in everything_in(value):
             assert canaries(text) == []
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
@@ -130,6 +136,11 @@ MISPLACED: dict[str, object] = {
     "server.api_key_env": CANARY,
     "server.metrics_key_env": CANARY,
     "server.api_keys": CANARY,
+    "server.admin_key_env": CANARY,
+    "tenants.acme.api_key_env": CANARY,
+    "tenants.acme.api_key_hashes": [CANARY],
+    "tenants.acme.api_key": [CANARY],
+    "tenants.acme.requests_per_minute": CANARY,
     "server.port": CANARY,
     "otel.endpoint": f"http://user:{CANARY}@host",
     "otel.headers": CANARY,

@@ -69,13 +69,14 @@ _NAME_OF: Final[Mapping[int, str]] = {
 # "This model's maximum context length is N" (read 2026-11).
 _OVERFLOW: Final = re.compile(
     r"(input|prompt) is too long|maximum context length"
-    r"|exceed[^.]*context|context (length|window|limit)[^.]*exceed",
+    r"|exceed[^.]{0,200}context|context (length|window|limit)[^.]{0,200}exceed",
     re.IGNORECASE,
 )
 # 400s about what the operator chose, not about what the caller wrote: "The provided model identifier is
 # invalid.", "Invocation of model ID ... with on-demand throughput isn't supported." (read 2026-11).
 _ABOUT_MODEL: Final = re.compile(
-    r"model identifier is invalid|on-demand throughput|model id[^.]*(invalid|not supported)", re.IGNORECASE
+    r"model identifier is invalid|on-demand throughput|model id[^.]{0,200}(invalid|not supported)",
+    re.IGNORECASE,
 )
 _NO_SUCH_MODEL: Final = 404
 _OPERATORS_OWN: Final = frozenset({401, 402, 403})

@@ -70,7 +70,7 @@ _STATUS_OF: Final[Mapping[str, int]] = {
 _OPERATORS_OWN: Final = frozenset({401, 402, 403})
 # "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576)." (read 2026-11)
 _OVERFLOW: Final = re.compile(
-    r"token count.*exceeds the maximum|exceeds the maximum number of tokens", re.IGNORECASE | re.DOTALL
+    r"token count.{0,200}exceeds the maximum|exceeds the maximum number of tokens", re.IGNORECASE | re.DOTALL
 )
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
 

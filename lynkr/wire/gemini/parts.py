@@ -70,7 +70,8 @@ _IMAGE_TYPES: Final = {
     "heic": "image/heic",
     "heif": "image/heif",
 }
-_ENDING: Final = re.compile(r"\.([A-Za-z]+)(?:[?#].*)?$", re.DOTALL)
+_ENDING: Final = re.compile(r"\.([A-Za-z]{1,8})\Z")
+_AFTER_PATH: Final = re.compile(r"[?#]")
 _MAGIC: Final = (("/9j/", "image/jpeg"), ("R0lG", "image/gif"), ("UklG", "image/webp"))
 
 
@@ -173,7 +174,7 @@ def _decode_image_file(node: Node, file: Node) -> Image | None:
 
 def media_type_of(uri: str) -> str | None:
     """The image type a URL's ending tells."""
-    found = _ENDING.search(uri)
+    found = _ENDING.search(_AFTER_PATH.split(uri, maxsplit=1)[0])
     return _IMAGE_TYPES.get(found[1].lower()) if found else None
 
 

@@ -39,7 +39,7 @@ from lynkr.service import Attempt, Journal, RawBody, Reply
 from lynkr.stores import StoredResponse
 from lynkr.telemetry.observers import Ended, Live
 from lynkr.telemetry.record import AttemptRecord, Ending, Record
-from lynkr.wire.base import AnsweringCodec, Codec, EventEncoder
+from lynkr.wire.base import AnsweringCodec, Codec, EventEncoder, FollowingEncoder
 from lynkr.wire.json_body import dump
 
 _CACHE_SECONDS: Final = 3_600.0  # the longest lifetime of a provider's cache (Anthropic's; read 2026-11)
@@ -377,6 +377,8 @@ class WireExchange(Exchange):
     resumed: StoredResponse | None = None
     keep: Callable[[str, tuple[Part, ...]], None] | None = None
     _encoder: EventEncoder | None = None
+    _first_passed: bytes = b""
+    _last_passed: bytes = b""
 
     @property
     def client_format(self) -> WireFormat:
@@ -395,6 +397,26 @@ class WireExchange(Exchange):
             encoder = self.codec.event_encoder(self.asked or self.request)
             self._encoder = sealing(encoder, self.client_format)
         return self._encoder
+
+    def note_passed(self, events: bytes) -> None:
+        """Whole events of the provider's own stream have gone to the client untouched."""
+        if b"data:" in events:  # else they are comments
+            self._first_passed = self._first_passed or events
+            self._last_passed = events
+
+    def encode_error(self, error: BaseException) -> bytes:
+        """The dialect's terminal error event, after whatever was sent so far."""
+        return self._following().encode_error(error)
+
+    def encode_rest(self) -> bytes:
+        """What the dialect still wants after a whole answer that was passed on."""
+        return self._following().close()
+
+    def _following(self) -> EventEncoder:
+        encoder = self.encoder
+        if self._first_passed and isinstance(encoder, FollowingEncoder):
+            encoder.follow(self._first_passed, self._last_passed)
+        return encoder
 
     @property
     def answer_id(self) -> str | None:

@@ -74,13 +74,14 @@ class PassedBytes:
                 self._told = self._reply.tally.complete
             except StopAsyncIteration:
                 self._drained = True
-                data = self._gate.rest()
+                data = self._exchange.encode_rest() if self._reply.tally.cut else self._gate.rest()
             except LynkrError as error:
                 self._over = True
                 ending = await _break_off(self._exchange, self._reply, error)
                 # The provider's own error event has gone through already: a second one would be ours.
                 data = self._gate.rest() if self._reply.tally.error_sent else ending
             if data:
+                self._exchange.note_passed(data)
                 return data
         raise StopAsyncIteration
 
@@ -137,7 +138,7 @@ async def _break_off(exchange: WireExchange, reply: Reply, error: LynkrError) ->
     """End a stream that failed midway: the dialect's error event, and a failed record."""
     await reply.aclose()
     exchange.finish(Ending.FAILED, reply.status, error)
-    return exchange.encoder.encode_error(error)
+    return exchange.encode_error(error)
 
 
 @define

@@ -29,7 +29,7 @@ from lynkr.model import (
     ToolCall,
     WireFormat,
 )
-from lynkr.wire.base import EventEncoder
+from lynkr.wire.base import EventEncoder, FollowingEncoder
 from lynkr.wire.gemini.call_seals import seal_of_call
 
 _MESSAGES: Final = WireFormat.ANTHROPIC_MESSAGES
@@ -132,6 +132,10 @@ class SealingEncoder:
 
     def encode_error(self, error: BaseException, /) -> bytes:
         return self._encoder.encode_error(error)
+
+    def follow(self, first: bytes, last: bytes, /) -> None:
+        if isinstance(self._encoder, FollowingEncoder):
+            self._encoder.follow(first, last)
 
     def ping(self) -> bytes:
         return self._encoder.ping()

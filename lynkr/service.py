@@ -67,7 +67,8 @@ class Tally:
     passthrough bytes could not be understood; the stream itself was not harmed.  *error_sent* says that
     passthrough bytes already handed on end in the provider's own error event:
     the iteration then raises that error, and no second error event is to be
-    written.
+    written.  *cut* says that the connection broke when the answer was whole, but for what
+    its dialect may write after it.
     """
 
     id: str | None = None
@@ -79,6 +80,7 @@ class Tally:
     tool_calls: int = 0
     tap_error: str | None = None
     error_sent: bool = False
+    cut: bool = False
 
 
 @frozen

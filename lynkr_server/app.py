@@ -338,7 +338,7 @@ class App:
         if wire.started:  # silence was filled, so the status is out: only an error event is left
             reply.status = 200
             error = reply.error or GatewayClosed("the stream could not begin")
-            await wire.chunk(exchange.encoder.encode_error(error))
+            await wire.chunk(exchange.encode_error(error))
             await wire.end()
         else:
             await wire.whole(reply.status, reply.headers, body)
@@ -352,7 +352,7 @@ class App:
         try:
             async with asyncio.timeout(LAST_WORDS):
                 if wire.started:
-                    await wire.chunk(exchange.encoder.encode_error(error))
+                    await wire.chunk(exchange.encode_error(error))
                     await wire.end()
                 else:
                     encoded = exchange.codec.encode_error(error)

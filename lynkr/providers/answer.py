@@ -141,7 +141,8 @@ class Reading:
     """Turns a stream's bytes into events and keeps the reply's tally while they go by.
 
     *primed* once something other than `Start` has come.  *nameless* gives the id
-    of an answer whose dialect gives it none.
+    of an answer whose dialect gives it none.  The observer is shown `Start` with the event
+    after it, so that an attempt that fails between the two leaves the next one's its first.
     """
 
     target: str
@@ -153,6 +154,7 @@ class Reading:
     nameless: Callable[[], str] = str
     primed: bool = False
     _closed: bool = False
+    _unshown: Start | None = None
 
     def feed(self, data: bytes, into: deque[Event] | None = None) -> None:
         """Read *data*; events are appended to *into* as they are read, also those before an error.
@@ -185,9 +187,18 @@ class Reading:
                     event = named(event, self.nameless, self.target)  # noqa: PLW2901  # the same event
                 self._note(event)
             if observer is not None:
-                observer(event)
+                self._show(event, observer)
             if into is not None:
                 into.append(event)
+
+    def _show(self, event: Event, observer: Callable[[Event], None]) -> None:
+        if type(event) is Start:
+            self._unshown = event
+            return
+        if self._unshown is not None:
+            start, self._unshown = self._unshown, None
+            observer(start)
+        observer(event)
 
     def _note(self, event: Event) -> None:
         tally = self.tally
@@ -320,6 +331,8 @@ class PassedBytes:
             self._ended = True
             if reading is None or not reading.is_whole():
                 self._failure = error
+            else:
+                self._tally.cut = True
             return None
         if chunk is not None:
             if reading is not None:

@@ -113,6 +113,18 @@ class Codec(Protocol):
 
 
 @runtime_checkable
+class FollowingEncoder(Protocol):
+    """What an encoder may offer besides: to end a stream that was passed on untouched so far.
+
+    Where a dialect's events depend on those before them, its error event does.
+    """
+
+    def follow(self, first: bytes, last: bytes, /) -> None:
+        """Go on after whole events, of which *first* has the first and *last* the latest."""
+        ...
+
+
+@runtime_checkable
 class AnsweringCodec(Protocol):
     """What a codec may offer besides: whole answers that depend on the request they answer.
 

@@ -134,6 +134,10 @@ class ChatEventEncoder:
     def ping(self) -> bytes:
         return b": ping\n\n"
 
+    def follow(self, first: bytes, last: bytes, /) -> None:  # noqa: ARG002  # reason: the protocol's
+        """As `FollowingEncoder`: what is still to be written, if the answer is whole, is ``[DONE]``."""
+        self._is_whole = b"data: [DONE]" not in last
+
     def close(self) -> bytes:
         """``[DONE]`` after `Finish`; nothing after an error or a cut, which must not look whole."""
         return b"data: [DONE]\n\n" if self._is_whole else b""

@@ -8,11 +8,12 @@ stands in the final response is each item as it was written when it ended.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from attrs import define, evolve, field
 
+from lynkr.errors import ClientWireError
 from lynkr.model import (
     NO_USAGE,
     Event,
@@ -35,7 +36,7 @@ from lynkr.model import (
 )
 from lynkr.wire import freeform
 from lynkr.wire.fields import Losses
-from lynkr.wire.json_body import RawJson, dump
+from lynkr.wire.json_body import RawJson, dump, parse_body
 from lynkr.wire.openai_responses import items, response
 from lynkr.wire.openai_responses.errors import encode_error, failure
 from lynkr.wire.openai_responses.fields import (
@@ -47,7 +48,7 @@ from lynkr.wire.openai_responses.fields import (
     mark_of,
 )
 from lynkr.wire.openai_responses.tools import marked, marks_by_name
-from lynkr.wire.sse import encode_frame
+from lynkr.wire.sse import FrameDecoder, encode_frame
 
 _PING: Final = b": ping\n\n"
 
@@ -93,6 +94,7 @@ class ResponsesEventEncoder:
         self._waiting: dict[int, list[Event]] = {}
         self._calls_tools = False
         self._ended = False
+        self._error_told = False  # the provider's own error event has gone out; what it ends has not ended
 
     @property
     def losses(self) -> tuple[Loss, ...]:
@@ -128,9 +130,21 @@ class ResponsesEventEncoder:
         param = envelope.get("param") if isinstance(envelope, dict) else None
         body = self._body or response.head("", "", 0, self._request)
         failed = {**body, "status": "failed", "error": told, "output": [*self._output]}
-        return self._event("error", {**told, "param": param}) + self._event(
-            "response.failed", {"response": failed}
-        )
+        event = b"" if self._error_told else self._event("error", {**told, "param": param})
+        return event + self._event("response.failed", {"response": failed})
+
+    def follow(self, first: bytes, last: bytes, /) -> None:
+        """As `FollowingEncoder`: the numbers go on, and what ends is the response that began."""
+        for event in _events_in(first):
+            begun = event.get("response")
+            if isinstance(begun, dict):
+                self._body = begun
+                break
+        for event in _events_in(last):
+            number = event.get("sequence_number")
+            if isinstance(number, int):
+                self._sequence = number + 1
+            self._error_told = event.get("type") == "error"
 
     def ping(self) -> bytes:
         return _PING
@@ -569,3 +583,13 @@ def _merged(early: Usage, late: Usage) -> Usage:
         cache_write_1h=late.cache_write_1h if late.cache_write_1h is not None else early.cache_write_1h,
         reasoning=late.reasoning if late.reasoning is not None else early.reasoning,
     )
+
+
+def _events_in(frames: bytes) -> Iterator[Draft]:
+    """The events of whole frames; what a provider wrote that is none is passed over."""
+    for frame in FrameDecoder().feed(frames):
+        try:
+            event = parse_body(frame.data.encode()).value
+        except ClientWireError:
+            continue
+        yield {**event}

@@ -118,6 +118,15 @@ def _bench_gateway(session: nox.Session, words: list[str]) -> None:
     session.run("python", "benchmarks/gateway/compare.py", "--installed", str(peers), *report, *words)
 
 
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Mixed requests while everything below the gateway fails: 120 s, or ``-- --seconds 3600 --seed 7``."""
+    _install(session, "dev")
+    session.run(
+        "python", "-m", "tests.chaos", *session.posargs, env={"PYTHONPATH": str(_tests_alone(session))}
+    )
+
+
 _CLIENTS = Path("tests") / "clients"
 _NODE_CLIENTS = tuple(sorted({path.stem for path in (_CLIENTS / "node").glob("*.json")} - {"node"}))
 _PYTHON_CLIENTS = tuple(sorted(path.stem for path in (_CLIENTS / "python").glob("*.txt")))

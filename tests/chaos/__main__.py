@@ -1,0 +1,178 @@
+"""Chaos: mixed requests through the real server while everything below it fails, and the laws that hold.
+
+``python -m tests.chaos --seconds 120 --seed 0`` prints what happened and ends with 1 if a law was broken:
+no request hangs; a stream ends in its dialect's last event or in its error event, and cleanly only if the
+answer is whole; an answer that was given has its row in the ledger, but for those counted as lost while the
+disk was full; when all is over no connection and no task is left; memory does not grow with the requests.
+"""
+
+import argparse
+import asyncio
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from attrs import Factory, define
+
+from lynkr.testing.children import Child
+from tests.chaos.house import Disk, Process, disk_at, environment_of_children, eventually, gateway
+from tests.chaos.load import Load, Tally
+
+# MB per 1,000 requests, fitted over the second half of the run.  A minute is not enough for pools and
+# caches to settle, so what is allowed shrinks with the run: 2 MB at 60 s, 1 MB at 120 s, at last 0.1 MB.
+SLOPE_SECONDS, LEAST_SLOPE = 120.0, 0.1
+FULL = (0.4, 0.6)  # the disk is full between these parts of the run
+
+
+@define
+class Watched:
+    """The gateway's memory against the requests it had, seen once a second; the disk is filled meanwhile."""
+
+    process: Process
+    disk: Disk
+    tally: Tally
+    seconds: float
+    memory: list[tuple[int, float]] = Factory(list)
+    health_when_full: dict[str, object] = Factory(dict)
+    _over: threading.Event = Factory(threading.Event)
+
+    def run(self) -> None:
+        began = time.monotonic()
+        filled, length = began + FULL[0] * self.seconds, min((FULL[1] - FULL[0]) * self.seconds, 60.0)
+        is_full = was_full = False
+        while not self._over.wait(1.0):
+            self.memory.append((self.tally.requests, self.process.rss()))
+            now = time.monotonic()
+            if not was_full and now > filled:
+                self.disk.fill(self.process)
+                is_full = was_full = True
+            elif is_full and now > filled + length:
+                self.health_when_full = self.process.ledger_health()
+                self.disk.free(self.process)
+                is_full = False
+
+    def end(self) -> None:
+        self._over.set()
+
+
+def slope_of(points: Sequence[tuple[int, float]]) -> float:
+    """MB per 1,000 requests: the least-squares line through (requests, MB)."""
+    if len(points) < 2:
+        return 0.0
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return 1000 * sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+
+
+def settled_half(memory: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """The samples after caches, pools and the ledger's pages have filled: the second half of the run."""
+    return memory[len(memory) // 2 :]
+
+
+def ids_in(ledger: Path) -> list[str]:
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
+        return [row[0] for row in connection.execute("SELECT id FROM requests")]
+
+
+def rows_broken(tally: Tally, rows: Sequence[str], lost: int) -> list[str]:
+    """Where the ledger and the answers differ by more than what was counted as *lost*.
+
+    A client that left before its answer's head knows no id; its request may have a row or not.
+    """
+    kept, broken, early = set(rows), [], tally.left_early
+    if len(kept) != len(rows):
+        broken.append("a request has two rows")
+    if len(kept - tally.ids) > early:
+        broken.append(f"{len(kept - tally.ids)} rows are of no answer; {early} clients left before theirs")
+    if not len(tally.ids) <= len(kept) + lost <= len(tally.ids) + early:
+        broken.append(f"{len(kept)} rows, {lost} lost: {len(tally.ids)} answers, {early} left early")
+    return broken
+
+
+def chaos(options: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="lynkr-chaos-") as name:
+        folder = Path(name)
+        with disk_at(folder / "disk") as disk:
+            upstream = Child("tests.chaos.weather", [str(options.seed)], environ=environment_of_children())
+            with upstream, gateway(folder, disk.path, upstream.url, most=options.workers - 4) as process:
+                return _run(options, upstream, process, disk)
+
+
+def _run(options: argparse.Namespace, upstream: Child, process: Process, disk: Disk) -> int:
+    eventually(process.ledger_health)
+    tasks_before, _ = eventually(process.tasks)
+    load = Load(process.url, options.seed, options.workers, options.rate, options.seconds)
+    watched = Watched(process, disk, load.tally, options.seconds)
+    watcher = threading.Thread(target=watched.run)
+    watcher.start()
+    began = time.monotonic()
+    try:
+        tally = asyncio.run(load.run())
+    finally:
+        watched.end()
+        watcher.join()
+    took = time.monotonic() - began
+    broken = list(tally.broken)
+    # What the recorder still holds is written once the disk has room again.
+    eventually(lambda: process.ledger_health()["queued"] == 0)
+    health = process.ledger_health()
+    upstream.close()  # so that what is kept for the next request is closed too, and only leaks are left
+    eventually(lambda: process.sockets() == 0)
+    eventually(lambda: process.tasks()[0] <= tasks_before)
+    sockets, (tasks, names) = process.sockets(), process.tasks()
+    leaked = tasks - tasks_before
+    if sockets:
+        broken.append(f"{sockets} connections are left")
+    if leaked > 0:
+        broken.append(f"{leaked} tasks are left: {names}")
+    slope = slope_of(settled_half(watched.memory))
+    allowed = max(SLOPE_SECONDS / options.seconds, LEAST_SLOPE)
+    if slope > allowed:
+        broken.append(f"memory grows by {slope:.2f} MB per 1,000 requests, more than {allowed:.2g}")
+    if (status := process.stop()) != 0:
+        broken.append(f"the gateway ended with status {status}")
+    broken += [f"the gateway complained: {line}" for line in process.complaints()[:20]]
+    rows, lost = ids_in(process.ledger), health["dropped"] + health["failed"]
+    broken += rows_broken(tally, rows, lost)
+    if not watched.health_when_full.get("failing"):
+        broken.append("the ledger's disk was full, and nothing showed it")
+    _report(options, tally, took)
+    first, last = watched.memory[0][1], watched.memory[-1][1]
+    print(f"disk            {disk.means}, {health['retries']} writes tried again")
+    print(f"ledger          {len(rows)} rows, {len(tally.ids)} answers with an id, {lost} counted as lost,")
+    print(f"                {len(set(rows) - tally.ids)} rows of {tally.left_early} clients that left early")
+    print(f"leaked          {sockets} sockets, {max(leaked, 0)} tasks")
+    print(f"memory          {first:.1f} to {last:.1f} MB, {slope:+.3f} MB per 1,000 requests")
+    for line in broken[:20]:
+        print(f"BROKEN          {line}")
+    print(f"{len(broken)} laws broken" if broken else "every law held")
+    return 1 if broken else 0
+
+
+def _report(options: argparse.Namespace, tally: Tally, took: float) -> None:
+    print(f"seed {options.seed}, {options.workers} clients, {took:.0f} s")
+    print(f"requests        {tally.requests} ({tally.requests / took:.0f} a second)")
+    for label, count in tally.classes.most_common():
+        print(f"  {count:8d}  {label}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="nox -s chaos --", description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=120.0, help="how long (default 120)")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults and of the requests")
+    parser.add_argument("--workers", type=int, default=24, help="clients at once (default 24)")
+    parser.add_argument("--rate", type=float, default=60.0, help="requests a second at most (default 60)")
+    options = parser.parse_args(argv)
+    if options.seconds < 10 or options.workers < 8:
+        parser.error("at least 10 seconds and 8 workers, or nothing is shown")
+    return chaos(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,6 +19,7 @@ from lynkr.model import (
 )
 from lynkr.model.fold import fold
 from lynkr.providers.answer import PassedBytes, Reading
+from lynkr.providers.hidden import Hidden
 from lynkr.service import Tally
 from lynkr.testing.anthropic_grammar import validate_anthropic_stream
 from lynkr.testing.laws import (
@@ -151,7 +152,7 @@ SKIMMING_CODECS = tuple(codec for codec in CODECS if isinstance(codec, SkimmingC
 def tally_of(codec, chunks, skim):
     """What a stream that goes through untouched leaves in the tally."""
     tally = Tally()
-    reading = Reading("p:m", tally, codec.event_decoder(), lambda: 1.0, None)
+    reading = Reading("p:m", Hidden({}, {}, {}), tally, codec.event_decoder(), lambda: 1.0, None)
     passed = PassedBytes(None, reading, tally, skim)
     for chunk in chunks:
         passed._read_along(reading, chunk)

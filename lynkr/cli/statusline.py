@@ -10,16 +10,18 @@ the store, only the path of the ledger and a few columns of its table of
 requests.  These columns are part of the first migrations and never change.
 """
 
-import argparse
 import json
 import os
 import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lynkr.process import find_file, ledger_file, process_environment
+
+if TYPE_CHECKING:
+    import argparse
 
 _PATIENCE: Final = 0.05  # seconds to wait for the host's JSON, and for a locked ledger
 _MOST_BYTES: Final = 1 << 20
@@ -42,14 +44,19 @@ _LAST: Final = f"""
 """  # noqa: S608 - constants
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: "argparse.ArgumentParser") -> None:
     """Add the options of ``lynkr statusline``."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="as for the other commands")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: "argparse.Namespace") -> int:
     """Print the line; 0 always."""
-    print(line_of(_read_stdin(), process_environment(), arguments.config))
+    return print_line(arguments.config)
+
+
+def print_line(config: Path | None = None) -> int:
+    """Print the line for what standard input says; 0 always."""
+    print(line_of(_read_stdin(), process_environment(), config))
     return 0
 
 

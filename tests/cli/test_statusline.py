@@ -107,11 +107,35 @@ def test_the_command_always_succeeds_and_never_waits_for_its_host(said: bytes | 
     assert len(ran.stdout.splitlines()) == 1
 
 
-def test_it_loads_neither_the_settings_nor_the_store() -> None:
-    heavy = "attrs,cattrs,anyio,lynkr.settings,lynkr.telemetry"
+def test_it_loads_neither_the_settings_nor_the_store_nor_the_parser(ledger: Path) -> None:
+    heavy = "argparse,attrs,cattrs,anyio,lynkr.settings,lynkr.telemetry"
     probe = (
-        'import sys, lynkr.cli.statusline as s; s.line_of(b\'{"session_id": "x"}\', {});'
+        "import sys, lynkr.cli; lynkr.cli.main(['statusline']);"
         "print(sorted(set(sys.argv[1].split(',')) & set(sys.modules)))"
     )
-    ran = subprocess.run([sys.executable, "-c", probe, heavy], capture_output=True, check=True, text=True)
-    assert ran.stdout.strip() == "[]"
+    environment = {**os.environ, "LYNKR_TELEMETRY_PATH": str(ledger)}  # noqa: TID251  # reason: the child's
+    ran = subprocess.run(
+        [sys.executable, "-c", probe, heavy],
+        input='{"session_id": "0a1b"}',
+        capture_output=True,
+        check=True,
+        text=True,
+        env=environment,
+    )
+    told, loaded = ran.stdout.splitlines()
+    assert "in 3" in told
+    assert loaded == "[]"
+
+
+def test_the_command_takes_the_settings_file(ledger: Path, tmp_path: Path) -> None:
+    config = tmp_path / "lynkr.toml"
+    config.write_text(f"[telemetry]\npath = '{ledger}'\n", "utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-m", "lynkr.cli", "statusline", "--config", str(config)],
+        input='{"session_id": "0a1b"}',
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, "LYNKR_TELEMETRY_PATH": ""},  # noqa: TID251  # reason: the child's
+    )
+    assert "in 3" in ran.stdout

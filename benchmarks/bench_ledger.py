@@ -4,13 +4,16 @@
 
 Seeds a ledger of --records requests over 90 days (20 records a session, four tiers,
 six targets, a tenth of them cancelled or failed), asks every question the
-dashboard asks, --rounds times each, and prints the medians in milliseconds, of the
-clock and of CPU time (which alone a busy machine does not spoil).  Fails (exit 1)
-where one takes 100 ms of CPU time or more.  Then it measures what handing over a
-record costs the request, and what the writer's thread spends on each (CPU time).
+dashboard asks, --rounds times each, and prints milliseconds: the best and the median
+by the clock, and the best of CPU time.  Fails (exit 1) where the best by the clock is
+100 ms or more: what people wait for is the clock, and the best of several rounds
+is the one that other processes disturbed least.  The machine's load is printed beside.
+Then it measures what handing over a record costs the request, and what the writer's
+thread spends on each (CPU time).
 """
 
 import argparse
+import os
 import random
 import statistics
 import sys
@@ -18,6 +21,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from attrs import evolve
 
 from lynkr.model import Usage, WireFormat
 from lynkr.pricing import Cost
@@ -121,6 +126,18 @@ def questions(store: SQLiteStore) -> dict[str, Callable[[], object]]:
             f"50 newest sessions {label}": lambda w=window: ask.sessions(store, w),
             f"50 dearest sessions {label}": lambda w=window: ask.sessions(store, w, order=Order.COST),
         }
+        within = window.query()
+        found |= {
+            f"insights, failures {label}": lambda w=within: store.cells(
+                evolve(w, errors_only=True), (Dimension.PROVIDER, Dimension.MODEL)
+            ),
+            f"insights, traffic {label}": lambda w=within: store.cells(
+                w, (Dimension.TRAFFIC, Dimension.PROVIDER, Dimension.MODEL)
+            ),
+            f"insights, 1000 dearest sessions {label}": lambda w=within: store.cells(
+                w, (Dimension.SESSION,), order=Order.COST, limit=1000
+            ),
+        }
     week = NOW - 7 * 86_400
     found |= {
         "log, newest 100": lambda: list(store.read(Query(limit=100))),
@@ -187,6 +204,7 @@ def main() -> int:
             seed(path, arguments.records)
         store = SQLiteStore(path, read_only=True)
         slow = 0
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; best, median, best of CPU time:")
         for name, question in questions(store).items():
             taken: list[float] = []
             worked: list[float] = []
@@ -195,10 +213,11 @@ def main() -> int:
                 question()
                 taken.append(time.perf_counter() - began)
                 worked.append(time.process_time() - cpu)
-            wall, median = statistics.median(taken), statistics.median(worked)
-            slow += median >= QUERY_BUDGET
-            flag = "   TOO SLOW" if median >= QUERY_BUDGET else ""
-            print(f"{wall * 1e3:8.1f} ms, {median * 1e3:6.1f} of them CPU  {name}{flag}")
+            best = min(taken)
+            slow += best >= QUERY_BUDGET
+            flag = "   TOO SLOW" if best >= QUERY_BUDGET else ""
+            shown = "".join(f"{one * 1e3:7.1f}" for one in (best, statistics.median(taken), min(worked)))
+            print(f"{shown} ms  {name}{flag}")
         cost = recording(Path(folder) / "x.db", 5)
     return int(bool(slow) or cost >= RECORDING_BUDGET)
 

@@ -214,10 +214,97 @@ def m003_roll_ups(execute: Execute) -> None:
     execute("INSERT INTO rollup_mark VALUES (0)")
 
 
+def m004_roll_ups_of_failures_and_an_index_of_sessions(execute: Execute) -> None:
+    """A fourth family, of the failed requests up to the mark, and an index of what decides sessions' order.
+
+    The sums are written out as they were then, since the program's may change.
+    Those over answered requests are 0.
+    """
+    saved = "baseline_microusd - cost_microusd - coalesce(overhead_microusd, 0)"
+    kept = "uncached_microusd - cost_microusd - others"
+    sums = {
+        "requests": "count(*)",
+        "failed": "count(*)",
+        "cancelled": "0",
+        "fallbacks": "sum(fallbacks)",
+        "retries": "sum(retries)",
+        "hedges": "sum(hedges)",
+        "partial": "sum(partial)",
+        "input_tokens": "sum(input_tokens)",
+        "output_tokens": "sum(output_tokens)",
+        "cache_read_tokens": "sum(cache_read_tokens)",
+        "cache_write_tokens": "sum(cache_write_tokens)",
+        "reasoning_tokens": "sum(reasoning_tokens)",
+        "partial_output_tokens": "sum(partial * output_tokens)",
+        "cache_known": "count(cache_read_tokens)",
+        "cache_known_input": "sum(input_tokens) FILTER (WHERE cache_read_tokens IS NOT NULL)",
+        "unmeasured": "sum(input_tokens IS NULL OR output_tokens IS NULL)",
+        "cost_microusd": "sum(cost_microusd)",
+        "overhead_microusd": "sum(overhead_microusd)",
+        "least_microusd": "sum(least_microusd) FILTER (WHERE cost_microusd IS NULL)",
+        "unpriced": "sum(cost_microusd IS NULL)",
+        "baseline_microusd": "sum(baseline_microusd)",
+        "compared": "sum(comparable)",
+        "saved_microusd": f"sum({saved})",
+        "saved_low_microusd": (
+            f"sum({saved} - baseline_microusd + coalesce(baseline_low_microusd, baseline_microusd))"
+        ),
+        "saved_high_microusd": (
+            f"sum({saved} - baseline_microusd + coalesce(baseline_high_microusd, baseline_microusd))"
+        ),
+        "compared_cost_microusd": "sum(cost_microusd) FILTER (WHERE comparable)",
+        "compared_overhead_microusd": "sum(overhead_microusd) FILTER (WHERE comparable)",
+        "compared_baseline_microusd": "sum(baseline_microusd) FILTER (WHERE comparable)",
+        "itemised": "sum(plain)",
+        "routing_microusd": "sum(baseline_uncached_microusd - uncached_microusd) FILTER (WHERE plain)",
+        "prompt_cache_microusd": (
+            f"sum({kept} - baseline_uncached_microusd + baseline_microusd) FILTER (WHERE plain)"
+        ),
+        "prompt_cache_here_microusd": f"sum({kept}) FILTER (WHERE plain)",
+        "response_cached": "count(response_cache_microusd)",
+        "response_cache_microusd": "sum(response_cache_microusd) FILTER (WHERE comparable)",
+        "compressed": "count(compression_microusd)",
+        "compression_microusd": "sum(compression_microusd) FILTER (WHERE comparable)",
+        "tools_offered": "sum(tools_offered)",
+        "tool_calls": "sum(tool_calls)",
+        "duration_us": "sum(CAST(seconds * 1e6 AS INTEGER))",
+        "timed_first": "count(seconds_to_first_event)",
+        "first_event_us": "sum(CAST(seconds_to_first_event * 1e6 AS INTEGER))",
+        "longest_input": "max(input_tokens)",
+        "first_at_us": "min(nullif(CAST(at * 1e6 AS INTEGER), 0))",
+        "last_at_us": "max(CAST(at * 1e6 AS INTEGER))",
+    }
+    answered = (
+        "routed", "judged", "under", "looked_at", "over", "retried", "escalated", "tool_failed",
+        "followed", "accepted", "rejected", "too_weak", "right", "too_strong",
+    )  # fmt: skip
+    dimensions = ("tenant", "tier", "provider", "model", "reason", "traffic")
+    names = ", ".join(dimensions)
+    values = ", ".join(f"coalesce({value}, 0)" for value in (*sums.values(), *("0" for _ in answered)))
+    for span in (3_600, 86_400):
+        execute(f"""
+            INSERT INTO rollups (family, span, start, key, {names}, {", ".join((*sums, *answered))})
+            SELECT 3, {span}, CAST(at / {span} AS INTEGER) * {span} AS begin,
+                {" || '/' || ".join(f"coalesce(hex({name}), '-')" for name in dimensions)}, {names}, {values}
+            FROM (
+                SELECT *, cost_microusd IS NOT NULL AND baseline_microusd IS NOT NULL AS comparable,
+                    cost_microusd IS NOT NULL AND baseline_microusd IS NOT NULL
+                    AND uncached_microusd IS NOT NULL AND baseline_uncached_microusd IS NOT NULL AS plain,
+                    coalesce(response_cache_microusd, 0) + coalesce(compression_microusd, 0) AS others
+                FROM requests WHERE ending = 'failed' AND seq <= (SELECT seq FROM rollup_mark)
+            ) GROUP BY begin, {names}
+        """)  # noqa: S608  # reason: names and constants of the lines above
+    execute("""
+        CREATE INDEX rollups_session ON rollups (session, span, start, cost_microusd, requests, last_at_us)
+        WHERE family = 2
+    """)
+
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     m001_requests_and_attempts,
     m002_what_a_decision_saw_and_what_became_of_it,
     m003_roll_ups,
+    m004_roll_ups_of_failures_and_an_index_of_sessions,
 )
 
 

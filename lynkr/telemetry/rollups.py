@@ -14,9 +14,10 @@ the last of them: the newest rows' parts are computed once, at the grain of the 
 and all dimensions, and added to the few cells they belong to.  At most `CHUNK`
 rows at a time, so that a ledger that never had roll-ups catches up bit by bit.
 
-There are three families, because the number of cells is the product of their
+There are four families, because the number of cells is the product of their
 dimensions: one for what is asked most, with the sketches of durations; one with
-the reasons besides; one by session.  Attempts have their own.
+the reasons besides; one by session; and one of the failed requests alone.  Attempts
+have their own.
 """
 
 import math
@@ -57,13 +58,15 @@ class Family(IntEnum):
     COARSE = 0
     FINE = 1
     SESSION = 2
+    FAILED = 3  # the same as FINE, of the failed requests only
 
 
 _COARSE: Final = (Dimension.TENANT, Dimension.TIER, Dimension.PROVIDER, Dimension.MODEL)
 _FINE: Final = (*_COARSE, Dimension.REASON, Dimension.TRAFFIC)
 FAMILIES: Final[Mapping[Family, tuple[Dimension, ...]]] = MappingProxyType(
-    {Family.COARSE: _COARSE, Family.FINE: _FINE, Family.SESSION: (Dimension.SESSION,)}
+    {Family.COARSE: _COARSE, Family.FINE: _FINE, Family.SESSION: (Dimension.SESSION,), Family.FAILED: _FINE}
 )
+IS_FAILED: Final = "ending = 'failed'"
 _SKETCHES: Final = ("first_event", "duration")
 
 
@@ -169,11 +172,12 @@ def roll_up(connection: "sqlite3.Connection", *, tail: int = TAIL) -> int:
 def _roll(connection: "sqlite3.Connection", condition: str, values: Sequence[rows.Cell]) -> None:
     """Add the requests that *condition* lets through to the roll-ups."""
     connection.execute(_MAKE_FRESH)
-    for fill, families in (
-        (_FILL_FRESH, (Family.COARSE, Family.FINE)),
-        (_FILL_FRESH_SESSIONS, (Family.SESSION,)),
+    for fill, narrowed, families in (
+        (_FILL_FRESH, condition, (Family.COARSE, Family.FINE)),
+        (_FILL_FRESH, f"{condition} AND {IS_FAILED}", (Family.FAILED,)),
+        (_FILL_FRESH_SESSIONS, condition, (Family.SESSION,)),
     ):
-        connection.execute(fill.format(condition=condition), values)
+        connection.execute(fill.format(condition=narrowed), values)
         for family in families:
             for span in (HOUR, DAY):
                 connection.execute(_add(family, span))
@@ -206,13 +210,13 @@ def _remake_day(connection: "sqlite3.Connection", day: int) -> None:
 
 
 def adjust(connection: "sqlite3.Connection", seq: int, changes: Mapping[str, int]) -> None:
-    """Add *changes* to the roll-ups of one row, which is rolled up already."""
+    """Add *changes* to the roll-ups of one row, which is rolled up already and did not fail."""
     changed = {name: change for name, change in changes.items() if change}
     if not changed:
         return
     settings = ", ".join(f"{name} = {name} + ?" for name in changed)
     for family, dimensions in FAMILIES.items():
-        for span in (HOUR, DAY):
+        for span in (HOUR, DAY) if family is not Family.FAILED else ():
             start = f"CAST(at / {span} AS INTEGER) * {span}"
             place = f"SELECT {int(family)}, {span}, {start}, {_key(dimensions)} FROM requests WHERE seq = ?"  # noqa: S608 - ours
             update = f"UPDATE rollups SET {settings} WHERE (family, span, start, key) = ({place})"  # noqa: S608
@@ -224,7 +228,7 @@ def adjust(connection: "sqlite3.Connection", seq: int, changes: Mapping[str, int
 
 def family_of(query: Query, by: Sequence[Dimension], *, latency: bool) -> Family | None:
     """The family that can answer, the smallest; None if only the rows can."""
-    if query.errors_only or any(
+    if any(
         value is not None
         for value in (query.id, query.id_prefix, query.before, query.session, query.sessions)
     ):
@@ -238,14 +242,11 @@ def family_of(query: Query, by: Sequence[Dimension], *, latency: bool) -> Family
     }
     needed = {dimension for dimension, value in filtered.items() if value is not None} | set(by)
     needed -= {Dimension.HOUR, Dimension.DAY}
+    if query.errors_only:
+        return Family.FAILED if needed.issubset(_FINE) and not latency else None
     if latency and NO_SKETCHES.isdisjoint(by):
         return Family.COARSE if needed.issubset(_COARSE) else None
     return next((family for family, dims in FAMILIES.items() if needed.issubset(dims)), None)
-
-
-def sums_for(order: Order) -> tuple[str, ...]:
-    """The sums that decide an order (and whether there is a cell at all)."""
-    return tuple(dict.fromkeys((_ORDERING[order], "requests")))
 
 
 def _spans(since: float | None, until: float | None, by: Sequence[Dimension]) -> tuple[int, int, int, int]:
@@ -259,6 +260,32 @@ def _spans(since: float | None, until: float | None, by: Sequence[Dimension]) ->
     return (first, first_day, last_day, last) if first_day < last_day else (first, first, first, last)
 
 
+def leading_sessions(
+    connection: "sqlite3.Connection", query: Query, order: Order, limit: int, mark: int
+) -> list[str | None]:
+    """The sessions among which are the first *limit* of *query*'s window in *order*, and few others.
+
+    The order is that of the roll-ups, along an index that holds what decides it.  Only
+    the sessions with rows that are not in these, at the ends of the window and
+    in the tail, may rank otherwise; there are few, so all of them are candidates.
+    """
+    first, first_day, last_day, last = _spans(query.since, query.until, ())
+    found: set[str | None] = set()
+    for condition, span in _row_parts(query, first, last, mark):
+        select = f"SELECT DISTINCT session FROM requests WHERE {condition}"  # noqa: S608 - names of ours
+        found.update(row[0] for row in connection.execute(select, span))
+    if first < last:
+        ranked = f"""
+            SELECT session FROM rollups INDEXED BY rollups_session
+            WHERE family = {int(Family.SESSION)} AND {_IN_SPANS}
+            GROUP BY session ORDER BY {_joined(_ORDERING[order])} DESC, session LIMIT ?
+        """  # noqa: S608 - names of ours
+        spans = (first_day, last_day, first, first_day, last_day, last)
+        rolled = connection.execute(ranked, (*spans, limit + len(found))).fetchall()
+        found.update(row[0] for row in rolled)
+    return list(found)
+
+
 def select_rolled(
     family: Family,
     query: Query,
@@ -267,55 +294,70 @@ def select_rolled(
     *,
     latency: bool,
     mark: int,
-    sums: Sequence[str] = SUM_NAMES,
     sessions: Sequence[str | None] | None = None,
 ) -> tuple[str, list[rows.Cell]]:
-    """The *sums* by *by*, from roll-ups and rows; the last mark is the limit.
+    """The sums by *by*, from roll-ups and rows; the last mark is the limit.
 
-    *sessions* narrows it to those.
+    *sessions* narrows it to those, one at least.
     """
     first, first_day, last_day, last = _spans(query.since, query.until, by)
     wanted, values = conditions_of(query, times=False)
-    if sessions is not None:
-        # IN finds no NULL.
-        wanted = [*wanted, f"(session IN ({', '.join('?' * len(sessions))}) OR (session IS NULL AND ?))"]
-        values = [*values, *sessions, int(None in sessions)]
     keys = keys_of(by)
     sketches = latency and NO_SKETCHES.isdisjoint(by)
     parts: list[str] = []
     given: list[rows.Cell] = []
     if first < last:
-        parts.append(_rolled_part(family, by, wanted, [*sums, *(_SKETCHES if sketches else ())]))
-        given += [first_day, last_day, first, first_day, last_day, last, *values]
+        of_family = [condition for condition in wanted if condition != IS_FAILED]  # as all of FAILED are
+        for chosen, names in _chosen(sessions):
+            parts.append(_rolled_part(family, by, of_family, chosen, sketches=sketches))
+            given += [first_day, last_day, first, first_day, last_day, last, *values, *names]
     for condition, span in _row_parts(query, first, last, mark):
-        parts.append(_row_part(by, [condition, *wanted], sums, sketches=sketches))
-        given += [*span, *values]
-    columns = [*keys, _all_joined(sums), *([_MERGED] if sketches else [])]
+        for chosen, names in _chosen(sessions, sign="+"):  # these parts are small: along the times
+            parts.append(_row_part(by, [condition, *wanted, *chosen], sketches=sketches))
+            given += [*span, *values, *names]
+    columns = [*keys, _all_joined(SUM_NAMES), *([_MERGED] if sketches else [])]
     grouping = f"GROUP BY {', '.join(keys)}" if by else "HAVING sum(requests) > 0"
     inner = f"SELECT {', '.join(columns)} FROM ({' UNION ALL '.join(parts)}) {grouping}"  # noqa: S608 - names of ours
     return ordered(inner, keys, order), given
 
 
-def _rolled_part(family: Family, by: Sequence[Dimension], wanted: Sequence[str], names: Sequence[str]) -> str:
+def _chosen(sessions: Sequence[str | None] | None, sign: str = "") -> list[tuple[list[str], list[str]]]:
+    """The conditions that together let *sessions* through, with their values: two, as IN finds no NULL."""
+    if sessions is None:
+        return [([], [])]
+    named = [session for session in sessions if session is not None]
+    conditions: list[tuple[list[str], list[str]]] = []
+    if named:
+        conditions.append(([f"{sign}session IN ({', '.join('?' * len(named))})"], named))
+    if None in sessions:
+        conditions.append(([f"{sign}session IS NULL"], []))
+    return conditions
+
+
+_IN_SPANS: Final = (
+    f"((span = {DAY} AND start >= ? AND start < ?) OR (span = {HOUR} AND start >= ? AND start < ?)"
+    f" OR (span = {HOUR} AND start >= ? AND start < ?))"
+)
+
+
+def _rolled_part(
+    family: Family, by: Sequence[Dimension], wanted: Sequence[str], chosen: Sequence[str], *, sketches: bool
+) -> str:
     times = {Dimension.HOUR: "start", Dimension.DAY: f"start - start % {DAY}"}
     groups = [
         f"{times.get(dimension, dimension.value)} AS {key}"
         for dimension, key in zip(by, keys_of(by), strict=True)
     ]
-    columns = ", ".join([*groups, *names])
-    more = "".join(f" AND {condition}" for condition in wanted)
-    return (
-        f"SELECT {columns} FROM rollups WHERE family = {int(family)} AND ("  # noqa: S608 - names of ours
-        f"(span = {DAY} AND start >= ? AND start < ?) OR (span = {HOUR} AND start >= ? AND start < ?)"
-        f" OR (span = {HOUR} AND start >= ? AND start < ?)){more}"
-    )
+    columns = ", ".join([*groups, *SUM_NAMES, *(_SKETCHES if sketches else ())])
+    conditions = " AND ".join([f"family = {int(family)}", _IN_SPANS, *wanted, *chosen])
+    index = "INDEXED BY rollups_session" if chosen else ""  # SQLite would walk the whole family instead
+    return f"SELECT {columns} FROM rollups {index} WHERE {conditions}"  # noqa: S608 - names of ours
 
 
-def _row_part(
-    by: Sequence[Dimension], conditions: Sequence[str], sums: Sequence[str], *, sketches: bool
-) -> str:
-    groups = [f"{DIMENSIONS[dimension]} AS {key}" for dimension, key in zip(by, keys_of(by), strict=True)]
-    columns = ", ".join([*groups, sum_list(sums), *([SKETCH_LIST] if sketches else [])])
+def _row_part(by: Sequence[Dimension], conditions: Sequence[str], *, sketches: bool) -> str:
+    # The plus sign keeps SQLite from walking all rows along an index of the groups.
+    groups = [f"+{DIMENSIONS[dimension]} AS {key}" for dimension, key in zip(by, keys_of(by), strict=True)]
+    columns = ", ".join([*groups, sum_list(SUM_NAMES), *([SKETCH_LIST] if sketches else [])])
     grouping = f"GROUP BY {', '.join(keys_of(by))}" if by else "HAVING count(*) > 0"
     return f"SELECT {columns} FROM requests WHERE {' AND '.join(conditions)} {grouping}"  # noqa: S608 - names of ours
 
@@ -355,9 +397,7 @@ def select_attempts(since: float | None, until: float | None, mark: int) -> tupl
     given: list[rows.Cell] = []
     if first < last:
         parts.append(
-            f"SELECT provider, model, {names} FROM attempt_rollups WHERE"  # noqa: S608 - names of ours
-            f" (span = {DAY} AND start >= ? AND start < ?) OR (span = {HOUR} AND start >= ? AND start < ?)"
-            f" OR (span = {HOUR} AND start >= ? AND start < ?)"
+            f"SELECT provider, model, {names} FROM attempt_rollups WHERE {_IN_SPANS}"  # noqa: S608 - ours
         )
         given += [first_day, last_day, first, first_day, last_day, last]
     for condition, values in _row_parts(Query(since=since, until=until), first, last, mark):

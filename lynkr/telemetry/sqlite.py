@@ -31,6 +31,7 @@ from lynkr.telemetry.writing import Prepared, hear, insert_all
 
 _PAGE: Final = 200  # requests read at a time
 _MOST_IDLE: Final = 4  # connections kept for the next reader
+_MOST_NAMED: Final = 4_000  # sessions picked out of their roll-ups; of more, all of the window are summed up
 _POLL: Final = 0.01  # seconds between tries where SQLite does not wait by itself
 
 # After these the connection is as good as before; after anything else it is opened anew.
@@ -379,11 +380,13 @@ def _cells(
         mark = rollups.mark_of(connection)
         sessions = None
         if limit is not None and order is not None and tuple(by) == (Dimension.SESSION,):
-            # There may be very many: first those that come first by one sum, then all sums of these.
-            one = rollups.select_rolled(
-                family, query, by, order, latency=False, mark=mark, sums=rollups.sums_for(order)
-            )
-            sessions = [row[0] for row in connection.execute(one[0], (*one[1], count))]
+            # There may be very many: the sums of those only that may come first.
+            sessions = rollups.leading_sessions(connection, query, order, limit, mark)
+            if not sessions:
+                return ()
+            marks = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)  # each of four parts names them
+            if len(sessions) > min(_MOST_NAMED, marks // 5):
+                sessions = None
         select, values = rollups.select_rolled(
             family, query, by, order, latency=latency, mark=mark, sessions=sessions
         )

@@ -22,10 +22,11 @@ from lynkr.errors import ConfigError, LedgerError
 from lynkr.model import Usage
 from lynkr.resilience.outcome import Outcome
 from lynkr.routing.decision import Step, Target, Tier
-from lynkr.telemetry import AttemptRecord, Cost, Ending, Query, SQLiteStore
+from lynkr.telemetry import AttemptRecord, Cost, Ending, MemoryStore, Query, SQLiteStore
 from lynkr.telemetry.migrations import MIGRATIONS, Execute, names_of
 from lynkr.telemetry.sqlite import _migrate
 from lynkr.telemetry.statements import where_of
+from lynkr.telemetry.sums import Dimension, Order
 from tests.telemetry.made import record
 
 ROOT = Path(__file__).parents[2]
@@ -503,4 +504,22 @@ def test_a_file_damaged_while_open_raises_and_never_hangs(path: Path) -> None:
         store.write([record("more")])
     with pytest.raises(LedgerError, match="cannot be read"):
         list(store.read(Query()))
+    store.close()
+
+
+@pytest.mark.parametrize("sessions", [50, 4_500])  # picked out by name; too many for that
+def test_the_first_of_many_new_sessions_are_those_of_all_rows(path: Path, sessions: int) -> None:
+    made = [
+        record(str(n), at=float(n), session=f"s{n * 7 % sessions}", cost=Cost(n * 31 % 1000))
+        for n in range(sessions + 500)
+    ]
+    store, plain = SQLiteStore(path, tail=10**9), MemoryStore()
+    for kept in (store, plain):
+        kept.write(made)
+    for order in Order:
+        found, expected = (
+            one.cells(Query(), (Dimension.SESSION,), order=order, limit=5) for one in (store, plain)
+        )
+        assert found == expected
+        assert len(found) == 5
     store.close()

@@ -58,6 +58,23 @@ class StoreMachine(RuleBasedStateMachine):
         found = self.sqlite.cells(query, by, order=order, limit=limit, latency=latency)
         assert found == self.memory.cells(query, by, order=order, limit=limit, latency=latency)
 
+    @rule(since=MOMENTS, until=MOMENTS, order=st.sampled_from(Order), limit=st.integers(0, 3))
+    def first_sessions(self, since: float | None, until: float | None, order: Order, limit: int) -> None:
+        """These are chosen along an index before they are summed up."""
+        query, by = Query(since=since, until=until), (Dimension.SESSION,)
+        found = self.sqlite.cells(query, by, order=order, limit=limit)
+        assert found == self.memory.cells(query, by, order=order, limit=limit)
+
+    @rule(
+        since=MOMENTS,
+        until=MOMENTS,
+        by=st.sampled_from(((), (Dimension.HOUR, Dimension.REASON), (Dimension.PROVIDER,))),
+    )
+    def failures(self, since: float | None, until: float | None, by: tuple[Dimension, ...]) -> None:
+        """These have roll-ups of their own."""
+        query = Query(since=since, until=until, errors_only=True)
+        assert self.sqlite.cells(query, by) == self.memory.cells(query, by)
+
     @rule(said=st.lists(signals(IDS), max_size=3))
     def signal(self, said: list[Signal]) -> None:
         assert self.sqlite.signal(said) == self.memory.signal(said)

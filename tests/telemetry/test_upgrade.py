@@ -13,18 +13,23 @@ from lynkr.model import Loss, Usage
 from lynkr.resilience.outcome import Outcome
 from lynkr.routing.decision import Target, Tier
 from lynkr.telemetry import AttemptRecord, Cost, Ending, MemoryStore, Query, SQLiteStore
-from lynkr.telemetry.sums import Dimension
+from lynkr.telemetry.sums import Dimension, Order
 
 HERE = Path(__file__).parent
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    path = tmp_path / "ledger.db"
+def ledger(dump: str, folder: Path) -> Path:
+    """A ledger as *dump* has it."""
+    path = folder / "ledger.db"
     connection = sqlite3.connect(path)
-    connection.executescript((HERE / "ledger_m001.sql").read_text("utf-8"))
+    connection.executescript((HERE / dump).read_text("utf-8"))
     connection.close()
     return path
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return ledger("ledger_m001.sql", tmp_path)
 
 
 def test_a_ledger_of_the_first_schema_keeps_its_records(old: Path) -> None:
@@ -55,6 +60,28 @@ def test_what_an_old_ledger_sums_up_to_equals_its_records(old: Path) -> None:
     plain.write(list(store.read(Query(limit=None)))[::-1])
     for by in ((), (Dimension.DAY, Dimension.TIER), (Dimension.SESSION,), (Dimension.REASON,)):
         assert store.cells(Query(), by, latency=True) == plain.cells(Query(), by, latency=True)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "query", [Query(errors_only=True), Query(tier=Tier.SIMPLE, errors_only=True), Query()]
+)
+def test_the_roll_ups_of_the_third_schema_gain_those_of_failures(query: Query, tmp_path: Path) -> None:
+    path = ledger("ledger_m003.sql", tmp_path)
+    store, plain = SQLiteStore(path), MemoryStore()
+    with sqlite3.connect(path) as connection:
+        (rolled,) = connection.execute("SELECT sum(requests) FROM rollups WHERE family = 3").fetchone()
+    connection.close()
+    assert rolled == 16  # eight failures, by the hour and by the day
+    plain.write(list(store.read(Query(limit=None)))[::-1])
+    for record in plain.read(Query(limit=None)):
+        plain.signal(store.signals(record.id))
+    for by in ((), (Dimension.DAY, Dimension.TIER), (Dimension.REASON,), (Dimension.HOUR, Dimension.TRAFFIC)):
+        assert store.cells(query, by) == plain.cells(query, by)
+    dearest, of_plain = (
+        one.cells(query, (Dimension.SESSION,), order=Order.COST, limit=3) for one in (store, plain)
+    )
+    assert dearest == of_plain
     store.close()
 
 

@@ -160,7 +160,7 @@ class Gateway:
         self._service = stack(self._dispatch, *layers, *innermost)
         self._embeddings = stack(embedding_service(self._providers), *layers, *innermost)
         self._embedder = embedder
-        self.refusals = dict(refusals)
+        self.refusals: dict[str, Callable[[], int]] = dict(refusals)
 
     async def __aenter__(self) -> Self:
         return self

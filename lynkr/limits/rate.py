@@ -26,7 +26,7 @@ class Rate:
     __slots__ = ("_at", "_level", "per_minute")
 
     def __init__(self, per_minute: int) -> None:
-        self.per_minute = per_minute
+        self.per_minute: int = per_minute
         self._level = per_minute * _UNIT
         self._at: int | None = None
 

@@ -53,7 +53,7 @@ class Spending:
     __slots__ = ("_began", "_reserved", "_spent", "period")
 
     def __init__(self, period: Period, *, spent: int = 0, now: float | None = None) -> None:
-        self.period = period
+        self.period: Period = period
         self._began = -1 if now is None else period.began(now)
         self._spent = spent
         self._reserved = 0

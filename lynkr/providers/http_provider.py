@@ -351,7 +351,7 @@ class HTTPProvider:
                 target = str(call.target)
                 raise UpstreamTimeout(f"{target}: no time was left to send the request", target=target)
             if timeouts.total is None or left < timeouts.total:
-                timeouts = Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, left)
+                timeouts = evolve(timeouts, total=left)
         return self.auth.sign(HTTPRequest("POST", url, outgoing.headers, outgoing.body, timeouts))
 
     def _connect(self, request: HTTPRequest, outgoing: _Outgoing, target: str) -> Connection:

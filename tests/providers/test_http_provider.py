@@ -248,6 +248,16 @@ async def test_the_deadline_bounds_the_whole_exchange(provide):
                     pass
 
 
+async def test_a_deadline_does_not_stretch_the_silence_a_stream_may_keep(provide):
+    async with serving(streaming(START, HELLO, then=lambda peer: peer.closed())) as server:
+        provider = provide(server, clock=lambda: 100.0, timeouts=Timeouts(idle=0.2))
+        with anyio.fail_after(20):
+            async with closing(await provider.send(raw_call(deadline=400.0))) as reply:
+                with pytest.raises(UpstreamTimeout, match="no idle within"):
+                    async for _ in reply.raw:
+                        pass
+
+
 # ---------------------------------------------------------------- passthrough
 
 

@@ -5,6 +5,7 @@ replay is pure computing, so it takes turns with the requests being served: it
 rests as long as it worked.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -16,7 +17,7 @@ from lynkr.routing.features import Features
 from lynkr.routing.policy import at_least, at_most, default_policy
 from lynkr.routing.protocols import TierPolicy
 from lynkr.telemetry.queries import Window
-from lynkr.telemetry.sums import HOUR, Dimension
+from lynkr.telemetry.sums import DAY, HOUR, Cell, Dimension
 from lynkr_server.dashboard.reading import BadParameter, Reading
 from lynkr_server.dashboard.replays import taking_turns
 
@@ -91,16 +92,29 @@ def _replayed(reading: Reading, window: Window, dial: Dial) -> dict[str, Any]:
 
 def _newest(reading: Reading, window: Window) -> tuple[float | None, int]:
     """Since when at most `MOST` requests arrived, to the hour, and how many the window has in all."""
-    hours = reading.store.cells(window.query(), (Dimension.HOUR,))
-    whole = sum(cell.sums.requests for cell in hours)
+    query, room = window.query(), MOST
+    days = _newest_first(reading.store.cells(query, (Dimension.DAY,)), Dimension.DAY)
+    whole = sum(requests for _, requests in days)
     if whole <= MOST:
         return window.since, whole
-    room = MOST
-    for cell in sorted(hours, key=lambda cell: int(cell[Dimension.HOUR] or 0), reverse=True):
-        room -= cell.sums.requests
-        if room < 0:
-            return float(int(cell[Dimension.HOUR] or 0) + HOUR), whole
+    for day, requests in days:
+        if requests <= room:
+            room -= requests
+            continue
+        # Hours only of the day that is too much: a year of them would take longer than all days.
+        since = day if query.since is None else max(day, query.since)
+        until = day + DAY if query.until is None else min(day + DAY, query.until)
+        cells = reading.store.cells(evolve(query, since=since, until=until), (Dimension.HOUR,))
+        for hour, more in _newest_first(cells, Dimension.HOUR):
+            room -= more
+            if room < 0:
+                return float(hour + HOUR), whole
     return window.since, whole
+
+
+def _newest_first(cells: Sequence[Cell], by: Dimension) -> list[tuple[int, int]]:
+    """When each of *cells* begins (Unix seconds), and its requests."""
+    return sorted(((int(cell[by] or 0), cell.sums.requests) for cell in cells), reverse=True)
 
 
 def _dial_of(reading: Reading) -> Dial:

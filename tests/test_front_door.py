@@ -32,7 +32,7 @@ print(sorted(set(sys.argv[1].split(",")) & set(sys.modules)), seen)
 """
 
 
-def test_import_loads_no_io_and_touches_no_file_network_or_environment() -> None:
+def test_criterion_22_import_loads_no_io_and_touches_no_file_network_or_environment() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROBE, ",".join(HEAVY)], capture_output=True, text=True, check=True
     )

@@ -48,7 +48,7 @@ def saying(*parts, **fields) -> Request:
 
 
 @pytest.mark.parametrize("name", sorted(REAL["requests"]))
-def test_recorded_requests_are_counted_within_five_percent(name):
+def test_criterion_08_recorded_requests_are_counted_within_five_percent(name):
     real = REAL["requests"][name]
     assert abs(estimated_tokens(request_of(name)) - real) <= max(0.05 * real, FRAMES)
 

@@ -28,40 +28,41 @@ _STICKY = "tests/routing/test_stickiness.py::"
 
 CRITERIA = (
     Criterion(1, "However a stream's bytes are cut and its lines ended, the same events are read.", (
-        f"{_STREAMS}test_cutting_the_bytes_elsewhere_changes_no_event",
+        f"{_STREAMS}test_criterion_01_cutting_the_bytes_elsewhere_changes_no_event",
         f"{_STREAMS}test_carriage_returns_change_no_event",
         "tests/wire/test_sse.py::test_the_kind_of_line_ending_changes_no_frame",
     )),
     Criterion(2, "A tool call's arguments arrive to the letter, also large, empty and interleaved ones.", (
-        f"{_STREAMS}test_tool_arguments_are_exact_from_any_source",
+        f"{_STREAMS}test_criterion_02_tool_arguments_are_exact_from_any_source",
         f"{_STREAMS}test_large_tool_arguments_are_exact",
         f"{_STREAMS}test_tool_arguments_are_exact_in_their_own_dialect",
     )),
     Criterion(3, "Every Anthropic stream obeys the grammar of a validator we publish.", (
-        f"{_STREAMS}test_every_anthropic_stream_follows_the_grammar",
+        f"{_STREAMS}test_criterion_03_every_anthropic_stream_follows_the_grammar",
         "tests/wire/anthropic/test_stream.py::test_an_error_ends_the_stream_within_the_grammar",
     )),
     Criterion(4, "Within one dialect a body goes through byte for byte but for the model's name.", (
-        "tests/gateway/test_gateway.py::test_the_same_dialect_goes_through_byte_for_byte",
+        "tests/gateway/test_gateway.py::test_criterion_04_the_same_dialect_goes_through_byte_for_byte",
     )),
     Criterion(5, "Unknown betas and fields are forwarded; a beta falls with its fields, and it shows.", (
         ("tests/gateway/test_gateway.py::"
         "test_anthropic_headers_are_forwarded_whatever_their_values_and_credentials_are_not"),
-        "tests/gateway/test_gateway.py::test_a_beta_header_falls_with_its_fields_and_the_record_names_it",
+        "tests/gateway/test_gateway.py::test_criterion_05_a_beta_header_falls_with_its_fields_and_the_record_names_it",
         "tests/providers/test_betas.py::test_every_beta_is_kept_or_falls",
     )),
-    Criterion(6, "What is done to a history is done alike to its beginning.", (), open=
-        "No transform of histories is shipped; there is no test yet that one would be held to it."),
+    Criterion(6, "What is done to a history is done alike to its beginning.", (
+        "tests/criteria/test_prefix.py::test_criterion_06_a_history_is_sent_alike_however_it_goes_on",
+    ), open="No transform of histories is shipped; the law is held for translations."),
     Criterion(7, "Sealed thinking comes back to its own provider to the letter, and goes to no other.", (
         ("tests/gateway/test_seals.py::"
         "test_geminis_signatures_come_back_through_a_client_of_anthropics_dialect"),
         "tests/gateway/test_seals.py::test_geminis_signatures_come_back_through_a_client_of_responses",
-        "tests/gateway/test_seals.py::test_thinking_of_another_provider_is_not_shown_to_anthropic",
+        "tests/gateway/test_seals.py::test_criterion_07_thinking_of_another_provider_is_not_shown_to_anthropic",
     )),
     Criterion(8, "Counting tokens always answers, by estimate if need be, within 5 % on recorded requests.", (
         "tests/gateway/test_counting.py::test_a_provider_without_the_call_is_answered_for",
-        "tests/gateway/test_counting.py::test_a_provider_that_is_not_there_is_answered_for",
-        "tests/test_token_count.py::test_recorded_requests_are_counted_within_five_percent",
+        "tests/gateway/test_counting.py::test_criterion_08_a_provider_that_is_not_there_is_answered_for",
+        "tests/test_token_count.py::test_criterion_08_recorded_requests_are_counted_within_five_percent",
     )),
     Criterion(9, "Another target serves only before the first event; later a broken stream ends as broken.", (
         f"{_RELIABILITY}test_criterion_09_before_the_first_event_another_target_serves",
@@ -94,40 +95,40 @@ CRITERIA = (
         "test_criterion_15_a_429_is_followed_by_one_immediate_try_at_the_same_key_at_most"),
     )),
     Criterion(16, "Equal inputs give equal decisions, in every process and under every hash seed.", (
-        f"{_ROUTER}test_the_hash_seed_of_the_process_decides_nothing",
+        f"{_ROUTER}test_criterion_16_the_hash_seed_of_the_process_decides_nothing",
         "tests/routing/test_why.py::test_a_digest_is_the_same_in_every_process",
         "tests/test_front_door.py::test_the_pure_core_loads_no_io_either",
     ), open="The quick profile tries 50 cases of a law, the deep one 2,000, not 100,000."),
     Criterion(17, "A decision says who stood for choice, who fell and why, and what would have changed it.", (
-        "tests/routing/test_why.py::test_every_candidate_is_offered_or_left_out_with_a_code",
+        "tests/routing/test_why.py::test_criterion_17_every_candidate_is_offered_or_left_out_with_a_code",
         "tests/routing/test_why.py::test_the_first_change_is_the_smallest",
         "tests/routing/test_why.py::test_a_record_explains_as_much_as_its_decision",
     )),
     Criterion(18, "No target is asked for what it cannot do; if none can, the error comes before any call.", (
-        f"{_ROUTER}test_no_target_is_offered_that_lacks_what_is_needed",
+        f"{_ROUTER}test_criterion_18_no_target_is_offered_that_lacks_what_is_needed",
         "tests/routing/test_constraints.py::test_a_refusal_names_every_target_and_its_reason",
     )),
     Criterion(19, "A session is (tenant, session, agent); no move within a tool loop or at a loss.", (
         "tests/routing/test_session.py::test_the_text_of_a_key_is_plain_and_names_one_key_only",
         "tests/routing/test_session.py::test_subagents_of_a_session_have_keys_of_their_own",
-        f"{_STICKY}test_no_price_and_no_ask_moves_an_open_loop",
+        f"{_STICKY}test_criterion_19_no_price_and_no_ask_moves_an_open_loop",
         f"{_STICKY}test_an_easier_ask_leaves_where_the_saving_beats_the_cold_read",
     )),
     Criterion(20, "Every provider's usage is read by one invariant and priced exactly; unknown is not 0.", (
         ("tests/telemetry/test_usage_payloads.py::"
-        "test_usage_is_read_by_one_invariant_and_priced_to_the_last_unit"),
+        "test_criterion_20_usage_is_read_by_one_invariant_and_priced_to_the_last_unit"),
         ("tests/telemetry/test_usage_payloads.py::"
         "test_what_a_provider_does_not_say_is_unknown_and_never_zero"),
     )),
     Criterion(21, "Savings are itemised against a named flagship, its cache included; losses show.", (
-        "tests/pricing/test_savings.py::test_the_parts_add_up_to_the_total_of_any_ledger",
+        "tests/pricing/test_savings.py::test_criterion_21_the_parts_add_up_to_the_total_of_any_ledger",
         "tests/pricing/test_savings.py::test_a_loss_stays_a_loss_beside_a_gain",
         ("tests/pricing/test_savings.py::"
         "test_a_cache_that_the_flagship_would_have_had_too_is_no_saving_of_the_gateways"),
     )),
     Criterion(22, "Importing is light and touches neither file, network nor environment.", (
         ("tests/test_front_door.py::"
-        "test_import_loads_no_io_and_touches_no_file_network_or_environment"),
+        "test_criterion_22_import_loads_no_io_and_touches_no_file_network_or_environment"),
         "benchmarks/bench_import.py",
     ), open="The lowest allowed versions of the dependencies are not tested."),
     Criterion(23, "Under mixed load and faults nothing leaks and no request waits for the ledger.", (
@@ -138,11 +139,16 @@ CRITERIA = (
         "test_records_older_than_they_are_kept_are_forgotten_hourly"),
     ), open="The hour (`nox -s chaos -- --seconds 3600 --workers 64`) is run by hand."),
     Criterion(24, "A marked key in every slot appears in no log, error, row, header or page.", (
+        "tests/criteria/test_attack_surface.py::test_criterion_24_no_slot_of_the_settings_shows_in_an_answer",
         "tests/test_canary.py::test_a_gateway_with_everything_on_lets_nothing_out",
         "tests/test_canary.py::test_no_kind_of_provider_lets_out_what_its_host_shouts_back",
         "tests/test_canary.py::test_the_search_finds_what_it_is_for",
     )),
     Criterion(25, "Loopback or a key; whole keys compared; the admin's own door; no header decides.", (
+        "tests/criteria/test_attack_surface.py::test_criterion_25_loopback_unless_there_are_keys",
+        ("tests/criteria/test_attack_surface.py::"
+        "test_criterion_25_keys_are_whole_surfaces_apart_and_hosts_unheard"),
+        "tests/providers/test_addresses.py",
         "tests/server/test_access.py::test_any_other_address_needs_a_key",
         "tests/server/test_access.py::test_a_prefix_of_the_key_is_not_the_key",
         "tests/dashboard/test_door.py::test_nothing_else_a_client_says_opens",

@@ -73,7 +73,7 @@ async def test_a_provider_that_hangs_is_not_waited_for(monkeypatch: pytest.Monke
             assert await gateway.count_tokens(MESSAGES, body(), {}) == (GUESS, True)
 
 
-async def test_a_provider_that_is_not_there_is_answered_for() -> None:
+async def test_criterion_08_a_provider_that_is_not_there_is_answered_for() -> None:
     async with serving(answering(b"{}")) as server:
         settings = settings_for(server.url)
     async with build_gateway(settings) as gateway:

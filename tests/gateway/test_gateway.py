@@ -86,7 +86,7 @@ async def test_a_cancelled_caller_closes_the_upstream_and_is_recorded() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("format", "model"), [(MESSAGES, "messages:claude-x"), (CHAT, "chat:gpt-x")])
-async def test_the_same_dialect_goes_through_byte_for_byte(
+async def test_criterion_04_the_same_dialect_goes_through_byte_for_byte(
     format: WireFormat, model: str, stream: bool
 ) -> None:
     sent = (
@@ -356,7 +356,7 @@ BETA = {
 }
 
 
-async def test_a_beta_header_falls_with_its_fields_and_the_record_names_it() -> None:
+async def test_criterion_05_a_beta_header_falls_with_its_fields_and_the_record_names_it() -> None:
     async with house() as built:
         sent = body(EASY, "chat:gpt-x", context_management={"edits": []})
         await body_of(await built.gateway.relay(MESSAGES, sent, BETA))

@@ -149,7 +149,7 @@ async def test_geminis_signatures_come_back_through_a_client_of_responses() -> N
     assert signed["thoughtSignature"] == SIGNATURE
 
 
-async def test_thinking_of_another_provider_is_not_shown_to_anthropic() -> None:
+async def test_criterion_07_thinking_of_another_provider_is_not_shown_to_anthropic() -> None:
     wrapped = f"lynkr.gemini.call.{SIGNATURE}"
     thoughts = [
         {"type": "redacted_thinking", "data": wrapped},

@@ -90,7 +90,7 @@ def test_every_loss_of_a_streamed_answer_is_declared_and_real(codec, events):
 
 @each_codec
 @given(data=st.data())
-def test_cutting_the_bytes_elsewhere_changes_no_event(codec, data):
+def test_criterion_01_cutting_the_bytes_elsewhere_changes_no_event(codec, data):
     stream = encode_stream(codec, data.draw(event_streams(codec.format)))
     assert_chunking_law(codec, stream, data.draw(chunkings(stream)))
 
@@ -116,7 +116,7 @@ def test_a_stream_cut_short_never_ends_clean(codec, data):
     "codec", TEXT_ARGUMENT_CODECS, ids=[codec.format.value for codec in TEXT_ARGUMENT_CODECS]
 )
 @given(data=st.data())
-def test_tool_arguments_are_exact_from_any_source(codec, data):
+def test_criterion_02_tool_arguments_are_exact_from_any_source(codec, data):
     assert_tool_arguments_exact(codec, data.draw(event_streams()))
 
 
@@ -134,7 +134,7 @@ def test_large_tool_arguments_are_exact(codec, data):
 
 
 @given(event_streams(WireFormat.OPENAI_CHAT) | event_streams(WireFormat.ANTHROPIC_MESSAGES))
-def test_every_anthropic_stream_follows_the_grammar(events):
+def test_criterion_03_every_anthropic_stream_follows_the_grammar(events):
     """Whatever the provider's dialect, and however it interleaved its parts."""
     validate_anthropic_stream(encode_stream(AnthropicCodec(), events))
 

@@ -25,7 +25,7 @@ def parts_of(savings: Savings) -> int:
 
 
 @given(st.lists(records(st.just("r")), max_size=6))
-def test_the_parts_add_up_to_the_total_of_any_ledger(found: list[Record]) -> None:
+def test_criterion_21_the_parts_add_up_to_the_total_of_any_ledger(found: list[Record]) -> None:
     savings = savings_of(Sums.total(map(sums_of, found)))
     assert parts_of(savings) == savings.total_microusd
     compared = [r.cost.saved_microusd for r in found if r.cost.saved_microusd is not None]

@@ -159,7 +159,7 @@ def _lacks(target: Target, profiles: dict[Target, Profile], request: Request) ->
 
 
 @given(_PROFILES, requests(), _SNAPSHOTS)
-def test_no_target_is_offered_that_lacks_what_is_needed(profiles, request_, snapshot):
+def test_criterion_18_no_target_is_offered_that_lacks_what_is_needed(profiles, request_, snapshot):
     router = PipelineRouter(NAMES, profiles=profiles.__getitem__)
     try:
         decision = router.route(request_, snapshot)
@@ -243,7 +243,7 @@ for ask in {ASKS!r}:
 
 
 @pytest.mark.parametrize("seed", ["1", "4242"])
-def test_the_hash_seed_of_the_process_decides_nothing(seed):
+def test_criterion_16_the_hash_seed_of_the_process_decides_nothing(seed):
     root = str(Path(__file__).parents[2])
 
     def run(value: str) -> str:

@@ -57,7 +57,7 @@ def told(decision):
 
 
 @given(pins(_AMONG), price_tables(TARGETS), st.sampled_from((EASY, HARD, RISKY)), st.integers(1, 12))
-def test_no_price_and_no_ask_moves_an_open_loop(pin, rates, ask, steps):
+def test_criterion_19_no_price_and_no_ask_moves_an_open_loop(pin, rates, ask, steps):
     decision = ROUTER.route(looping(ask, steps), Snapshot(session="s", pin=pin, rates=rates))
     assert decision.target == pin.served
     assert told(decision) == "tool_loop"

@@ -119,7 +119,7 @@ def test_side_traffic_is_named_as_what_would_change_the_tier(router):
 
 
 @given(requests(), snapshots(st.sampled_from(TARGETS)))
-def test_every_candidate_is_offered_or_left_out_with_a_code(router, request_, snapshot):
+def test_criterion_17_every_candidate_is_offered_or_left_out_with_a_code(router, request_, snapshot):
     decision = router.route(request_, snapshot)
     left = {out.target for out in decision.exclusions}
     assert set(decision.candidates) == {str(target) for target in TARGETS}

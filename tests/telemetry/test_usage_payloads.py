@@ -221,7 +221,7 @@ PAYLOADS = (
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: payload.kind)
-def test_usage_is_read_by_one_invariant_and_priced_to_the_last_unit(payload: Payload) -> None:
+def test_criterion_20_usage_is_read_by_one_invariant_and_priced_to_the_last_unit(payload: Payload) -> None:
     usage = payload.codec.decode_response(body_of(payload)).usage
     assert usage == payload.meaning
     assert usage.input is not None

@@ -65,7 +65,7 @@ def test_what_a_stream_loses_is_listed_and_nothing_else(events: Sequence[Event])
 
 
 @given(st.data())
-def test_cutting_the_bytes_elsewhere_changes_no_event(data: st.DataObject) -> None:
+def test_criterion_01_cutting_the_bytes_elsewhere_changes_no_event(data: st.DataObject) -> None:
     written = laws.encode_stream(CODEC, data.draw(some.event_streams(CHAT)))
     if data.draw(st.booleans()):
         written = written.replace(b"\n", b"\r\n")

@@ -173,7 +173,7 @@ def test_check_shows_a_line_for_each(tmp_path, capsys):
         "routing      blocked ollama:tiny; answers begin within 20 s",
         "sessions     pins in pins.sqlite3, 60 s, at most 5; margin 0.25",
         "exploration  10.0% of new sessions",
-        "tenant acme  allowed ollama:small; at most 0.5 USD a request; answers begin within 60.5 s",
+        "tenant acme  allowed ollama:small; at most 0.5 USD a request; answers begin within 60.5 s; no keys",
     ):
         assert line in lines
     assert main(["check", "--json", "--config", str(path)]) == 0

@@ -47,7 +47,7 @@ class BudgetSpent(ClientWireError):
             f"ask for less output, or wait for the next {period} (UTC)",
             status=402,
         )
-        self.limit = budget.limit
+        self.limit: str = budget.limit
         self.retry_after = retry_after
 
 

@@ -33,6 +33,11 @@ class WireReply:
     chunks: ByteStream | None = None
     error: BaseException | None = None
 
+    @property
+    def told(self) -> bool:
+        """Whether the stream's final event was handed on, after which nothing of ours may follow."""
+        return isinstance(self.chunks, PassedBytes | EncodedEvents) and self.chunks.told
+
     def delivered(self) -> None:
         """The last byte of a whole answer has left: write the record."""
         self.exchange.finish(Ending.OK if self.error is None else Ending.FAILED, self.status, self.error)
@@ -57,7 +62,8 @@ class PassedBytes:
     _gate: FrameGate = field(factory=FrameGate)
     _drained: bool = False
     _over: bool = False
-    _told: bool = False  # the final event was handed on: a client that leaves now has its answer
+    told: bool = False
+    """The final event was handed on: a client that leaves now has its answer."""
 
     def __aiter__(self) -> Self:
         return self
@@ -71,7 +77,7 @@ class PassedBytes:
                 break
             try:
                 data = self._gate.feed(await self._source.__anext__())
-                self._told = self._reply.tally.complete
+                self.told = self._reply.tally.complete
             except StopAsyncIteration:
                 self._drained = True
                 data = self._exchange.encode_rest() if self._reply.tally.cut else self._gate.rest()
@@ -88,7 +94,7 @@ class PassedBytes:
     async def aclose(self) -> None:
         self._over = True
         await self._reply.aclose()
-        self._exchange.finish(Ending.OK if self._told else Ending.CANCELLED, self._reply.status)
+        self._exchange.finish(Ending.OK if self.told else Ending.CANCELLED, self._reply.status)
 
 
 @define
@@ -101,7 +107,8 @@ class EncodedEvents:
     _clock: Callable[[], float]
     _over: bool = False
     _drained: bool = False
-    _told: bool = False  # the final event was handed on: a client that leaves now has its answer
+    told: bool = False
+    """The final event was handed on: a client that leaves now has its answer."""
 
     def __aiter__(self) -> Self:
         return self
@@ -117,7 +124,7 @@ class EncodedEvents:
             try:
                 event = stamp(await self._source.__anext__(), self._clock(), self._exchange.answer_id)
                 data = encoder.encode(event)
-                self._told = isinstance(event, Finish)
+                self.told = isinstance(event, Finish)
             except StopAsyncIteration:
                 self._drained = True
                 data = encoder.close()
@@ -131,7 +138,7 @@ class EncodedEvents:
     async def aclose(self) -> None:
         self._over = True
         await self._reply.aclose()
-        self._exchange.finish(Ending.OK if self._told else Ending.CANCELLED, self._reply.status)
+        self._exchange.finish(Ending.OK if self.told else Ending.CANCELLED, self._reply.status)
 
 
 async def _break_off(exchange: WireExchange, reply: Reply, error: LynkrError) -> bytes:

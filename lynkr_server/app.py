@@ -332,6 +332,9 @@ class App:
             await wire.start(reply.status, reply.headers)
             async for chunk in reply.chunks:
                 await wire.chunk(chunk)
+                if reply.told:
+                    # A provider may hold the line after its last event, where a ping would break the grammar.
+                    wire.quiet()
             await wire.end()
             return
         body = b"" if reply.body is None else reply.body

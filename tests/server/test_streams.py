@@ -243,6 +243,19 @@ def test_silence_before_the_first_event_is_filled(nervous: House, path: str, mod
     assert nervous.record_of(answer).ending is Ending.OK
 
 
+@pytest.mark.parametrize(("path", "model"), EACH_WAY)
+def test_nothing_follows_the_end_of_a_stream_whose_provider_holds_the_line(
+    nervous: House, path: str, model: str
+) -> None:
+    nervous.fails("lingers", script(then=stall(10_000, seconds=0.4)))
+    answer = nervous.client.post(path, json=message(TEXT, model.replace(":m", ":lingers"), stream=True))
+    ending = b'data: {"type":"message_stop"}\n\n' if path == MESSAGES else b"data: [DONE]\n\n"
+    assert answer.content.endswith(ending)
+    if path == MESSAGES:
+        validate_anthropic_stream(answer.content)
+    assert nervous.record_of(answer).ending is Ending.OK
+
+
 def test_the_head_goes_out_with_the_first_ping(nervous: House) -> None:
     nervous.fails("never", script(then=stall()))
     with nervous.client.stream("POST", CHAT, json=message(TEXT, "chat:never", stream=True)) as answer:

@@ -37,6 +37,7 @@ _NAMESPACES: Final[Mapping[str, str]] = MappingProxyType(
 _NO_PRICES: Final[Mapping[Target, Price]] = MappingProxyType({})
 _NO_PROFILES: Final[Mapping[Target, Profile]] = MappingProxyType({})
 _NO_KINDS: Final[Mapping[str, str | None]] = MappingProxyType({})
+_MOST_FOUND: Final = 4_096
 _NO_PATHS: Final = frozenset({"openrouter"})  # there the author before the slash is part of the name
 
 # claude-opus-4-5-20251101, claude-opus-4-5@20251101, gpt-4o-2024-08-06, claude-opus-4-7@default
@@ -101,6 +102,7 @@ class SnapshotPrices:
         self._kinds = dict(kinds)
         self._free = free_providers
         self._prices: dict[str, dict[str, Price]] = {}
+        self._found: dict[Target, Price | None] = {}
         self._limits: dict[str, dict[str, Profile]] = {}
         models = mapping_at(snapshot, "models", "the snapshot")
         for namespace in models:
@@ -124,6 +126,15 @@ class SnapshotPrices:
 
     def price(self, target: Target, /) -> Price | None:
         """None means unknown, which is not the same as free."""
+        try:
+            return self._found[target]
+        except KeyError:
+            found = self._look_up(target)
+        if len(self._found) < _MOST_FOUND:  # a client may name any model it likes
+            self._found[target] = found
+        return found
+
+    def _look_up(self, target: Target) -> Price | None:
         for known in (target, Target(target.provider, "*")):
             if (price := self._overrides.get(known)) is not None:
                 return price

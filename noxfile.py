@@ -204,6 +204,23 @@ def _install_python_client(session: nox.Session, folder: Path, name: str, *, lat
     requirements.rename(installed)
 
 
+# `transformers serve`, as it came from its registry on the day of the tests.  torch by its version, or pip
+# would take a build for graphics cards, of several GB.
+_SERVERS = ("torch==2.13.0", "transformers[serving]==5.24.0")
+
+
+@nox.session
+def servers(session: nox.Session) -> None:
+    """Put the gateway before model servers too large for CI's environment: ``transformers serve``."""
+    _install(session, "dev")
+    session.install(*_SERVERS)
+    pytest = str(Path(session.bin) / "pytest")
+    tests = [str(path) for path in sorted((Path("tests") / "integration").glob("server_*.py"))]
+    env = {"PYTHONPATH": str(_tests_alone(session))}
+    options = ("-o", "pythonpath=", "-p", "no:cacheprovider")
+    session.run(pytest, *options, *tests, *session.posargs, env=env)
+
+
 _CHROMIUM = Path("/usr/bin/chromium")
 _PICTURES = Path("build") / "screenshots"
 

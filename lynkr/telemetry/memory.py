@@ -20,7 +20,7 @@ from lynkr.telemetry.record import (
     SignalKind,
     Totals,
 )
-from lynkr.telemetry.signals import Turn, is_turn, latest, reaction
+from lynkr.telemetry.signals import Turn, is_turn, latest, place_of, reaction
 from lynkr.telemetry.store import AttemptCell
 from lynkr.telemetry.sums import Cell, Dimension, Order, cells_of
 
@@ -170,7 +170,7 @@ class MemoryStore:
             _ = len(deferred or ())
         session = {} if record.session is None else self._sessions.setdefault(record.session, {})
         turns = [Turn.of(kept.record, kept.number) for kept in session.values() if is_turn(kept.record)]
-        said = reaction(record, latest(turns, record.at))
+        said = reaction(record, latest(sorted(turns, key=place_of), record.at))
         if said is not None:
             turn, kind = said
             earlier = next(kept for kept in session.values() if kept.number == turn.seq)

@@ -6,6 +6,7 @@ are known.  What a record says about the turns of its session needs those turns:
 they are read once per session and batch, and the batch's own are added as they pass.
 """
 
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from attrs import define
 
 from lynkr.telemetry import rollups, rows, statements
 from lynkr.telemetry.record import Ending, Record, Signal, SignalKind
-from lynkr.telemetry.signals import BITS, LOOK_BACK, Turn, is_turn, kinds_of, latest, reaction
+from lynkr.telemetry.signals import BITS, LOOK_BACK, Turn, is_turn, kinds_of, latest, place_of, reaction
 from lynkr.telemetry.sums import fit_of
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _react(connection: "sqlite3.Connection", numbered: Sequence[tuple[int, Prepa
                 if kind is not SignalKind.FOLLOWED:
                     signals.append((turn.seq, kind.value, "session", record.at, None))
             if is_turn(record):
-                turns.append(Turn.of(record, seq))
+                insort(turns, Turn.of(record, seq), key=place_of)
                 heard[seq] = Heard(seq, record.tier is not None and record.ending is Ending.OK)
     connection.executemany(statements.INSERT_SIGNAL, signals)
     _note(connection, heard.values())
@@ -118,7 +119,7 @@ def _turns(
     records: Sequence[tuple[int, Record]],
     heard: dict[int, Heard],
 ) -> list[Turn]:
-    """The session's turns that were written before *records* and may matter to one of them."""
+    """The session's turns that were written before *records* and may matter to one of them, in order."""
     times = [record.at for _, record in records]
     span = (session, min(times) - LOOK_BACK, max(times), records[0][0])
     turns: list[Turn] = []
@@ -126,6 +127,7 @@ def _turns(
         turn, bits = rows.turn_of(row)
         turns.append(turn)
         heard[turn.seq] = Heard(turn.seq, turn.tier is not None, bits, bits)
+    turns.sort(key=place_of)
     return turns
 
 

@@ -27,12 +27,13 @@ INSERT_SIGNAL: Final = insert(
 )
 SELECT_RECORDS: Final = "SELECT * FROM requests JOIN details ON request_seq = seq"
 # `lynkr.telemetry.signals.is_turn`, in SQL.
-SELECT_TURNS: Final = f"""
-    SELECT {", ".join(rows.TURN_COLUMNS)} FROM requests
+_TURNS: Final = """ FROM requests
     WHERE session = ? AND at >= ? AND at <= ? AND seq < ? AND ending = 'ok' AND provider IS NOT NULL
     AND (traffic IS NULL OR traffic = 'main')
     AND (request_class IS NULL OR request_class NOT IN ('compaction', 'auxiliary'))
-"""  # noqa: S608 - names of ours
+"""
+SELECT_TURNS: Final = f"SELECT {', '.join(rows.TURN_COLUMNS)}{_TURNS}"
+SELECT_OLDEST_TURN: Final = f"SELECT at{_TURNS} ORDER BY at DESC LIMIT 1 OFFSET ?"
 UPDATE_HEARD: Final = "UPDATE requests SET heard = ? WHERE seq = ?"
 
 _COMPARED: Final = "cost_microusd IS NOT NULL AND baseline_microusd IS NOT NULL"

@@ -14,7 +14,17 @@ from attrs import define
 
 from lynkr.telemetry import rollups, rows, statements
 from lynkr.telemetry.record import Ending, Record, Signal, SignalKind
-from lynkr.telemetry.signals import BITS, LOOK_BACK, Turn, is_turn, kinds_of, latest, place_of, reaction
+from lynkr.telemetry.signals import (
+    BITS,
+    LOOK_BACK,
+    MOST_TURNS,
+    Turn,
+    is_turn,
+    kinds_of,
+    latest,
+    place_of,
+    reaction,
+)
 from lynkr.telemetry.sums import fit_of
 
 if TYPE_CHECKING:
@@ -121,7 +131,11 @@ def _turns(
 ) -> list[Turn]:
     """The session's turns that were written before *records* and may matter to one of them, in order."""
     times = [record.at for _, record in records]
-    span = (session, min(times) - LOOK_BACK, max(times), records[0][0])
+    first, seq = min(times), records[0][0]
+    # Nobody looks further back than so many turns, however many the session had within the hour.
+    before = (session, first - LOOK_BACK, first, seq, MOST_TURNS - 1)
+    oldest = connection.execute(statements.SELECT_OLDEST_TURN, before).fetchone()
+    span = (session, first - LOOK_BACK if oldest is None else oldest[0], max(times), seq)
     turns: list[Turn] = []
     for row in connection.execute(statements.SELECT_TURNS, span):
         turn, bits = rows.turn_of(row)

@@ -94,13 +94,25 @@ _PEERS_OF_PYTHON = ("litellm[proxy]==1.108.*",)
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Benchmarks that print ratios and fail when a bar is missed; ``-- gateway`` beside other gateways."""
+    """Benchmarks that fail when a bar is missed; ``-- paths`` hot paths, ``-- gateway`` beside others."""
     _install(session, "dev")
+    if session.posargs[:1] == ["paths"]:
+        _bench_paths(session, session.posargs[1:])
+        return
     if session.posargs[:1] == ["gateway"]:
         _bench_gateway(session, session.posargs[1:])
         return
     for script in sorted(Path("benchmarks").glob("bench_*.py")):
         session.run("python", str(script), *session.posargs)
+
+
+def _bench_paths(session: nox.Session, words: list[str]) -> None:
+    """The hot paths by the clock, and by instructions where valgrind is (``--check``, ``--write``)."""
+    session.install("pytest-benchmark>=5.1")
+    session.run("pytest", "-p", "no:cacheprovider", "benchmarks/hot_paths/bench_paths.py")
+    if shutil.which("valgrind") is None:
+        session.error("valgrind is not installed: apt-get install valgrind")
+    session.run("python", "benchmarks/hot_paths/instructions.py", *words)
 
 
 def _bench_gateway(session: nox.Session, words: list[str]) -> None:

@@ -1,10 +1,16 @@
-"""Realistic bodies: a 2 KB chat, a 60 KB agent request with 20 tools, a 200 KB session of 200 messages."""
+"""Realistic bodies: a 2 KB chat, a 60 KB agent request with 20 tools, a 200 KB session of 200 messages.
+
+No two of a load's `bodies` are alike, as no two real requests are: another first ask is another
+session, and tools and system prompt are the same in each, as they are with any one client.
+"""
 
 import json
 from typing import Any, Final
 
 SIZES: Final = ("chat", "agent", "session")
 MODEL: Final = "auto"
+VARIETY: Final = 32
+"""How many different bodies one load is made of."""
 
 _ASK = (
     "Please refactor the billing module so that invoices are computed lazily. Three services share the "
@@ -49,9 +55,14 @@ def _turn(dialect: str, at: int, result: str) -> list[dict[str, Any]]:
     ]
 
 
-def body(size: str, dialect: str, *, stream: bool) -> bytes:
-    """One request: *size* of `SIZES`, *dialect* ``messages`` or ``chat``."""
-    ask = {"role": "user", "content": (_ASK * 8)[:1_800]}
+def bodies(size: str, dialect: str, *, stream: bool, count: int = VARIETY) -> list[bytes]:
+    """*count* requests of as many sessions: *size* of `SIZES`, *dialect* ``messages`` or ``chat``."""
+    return [body(size, dialect, stream=stream, at=at) for at in range(count)]
+
+
+def body(size: str, dialect: str, *, stream: bool, at: int = 0) -> bytes:
+    """The request number *at* of a load."""
+    ask = {"role": "user", "content": f"Ticket {at + 1:04}. " + (_ASK * 8)[:1_788]}
     value: dict[str, Any] = {"model": MODEL, "max_tokens": 1024, "messages": [ask]}
     if dialect == "chat":
         value["messages"].insert(0, {"role": "system", "content": "You are a helpful assistant."})
@@ -62,8 +73,8 @@ def body(size: str, dialect: str, *, stream: bool) -> bytes:
         turns, target = (5, 60_000) if size == "agent" else (99, 200_000)
         left = target - len(json.dumps(value)) - turns * 500
         result = (_OUTPUT * (left // turns // len(_OUTPUT) + 1))[: max(left // turns, 80)]
-        for at in range(turns):
-            value["messages"] += _turn(dialect, at, result)
+        for turn in range(turns):
+            value["messages"] += _turn(dialect, turn, result)
     if stream:
         value["stream"] = True
         if dialect == "chat":

@@ -3,7 +3,7 @@
 from typing import Final
 
 from attrs import define, field, frozen
-from bodies import body
+from bodies import bodies
 from load import Load
 from upstream import EVENTS
 
@@ -23,8 +23,8 @@ class Case:
     peers: bool = True
 
     @property
-    def body(self) -> bytes:
-        return body(self.size, DIALECT, stream=self.stream)
+    def bodies(self) -> list[bytes]:
+        return bodies(self.size, DIALECT, stream=self.stream)
 
 
 CASES = (

@@ -66,11 +66,11 @@ def _round(
         measured.start, measured.idle_mb = target.start, target.idle_mb
     where = target.address(DIALECT)
     # Compilers that learn, pools that fill: nobody is judged by the first seconds.
-    run(where, CASES[0].body, target.headers, pid=target.pid, connections=16, seconds=3, cpu=1)
+    run(where, CASES[0].bodies, target.headers, pid=target.pid, connections=16, seconds=3, cpu=1)
     for case in cases:
         load = run(
             where,
-            case.body,
+            case.bodies,
             target.headers,
             pid=target.pid,
             connections=case.connections,

@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from attrs import frozen
 
@@ -60,22 +62,41 @@ def _ms(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def _script(body: Path, headers: dict[str, str]) -> str:
+# Requests are put together before the load begins: wrk only takes the next one.
+_SCRIPT: Final = """\
+wrk.method = "POST"
+local requests = {}
+local at = 0
+init = function(args)
+  for n = 1, %d do
+    local file = io.open("%s/" .. n, "rb")
+    requests[n] = wrk.format(nil, nil, nil, file:read("*a"))
+    file:close()
+  end
+end
+request = function()
+  at = at %% #requests + 1
+  return requests[at]
+end
+"""
+
+
+def _script(folder: Path, bodies: Sequence[bytes], headers: dict[str, str]) -> Path:
+    for at, body in enumerate(bodies, 1):
+        (folder / str(at)).write_bytes(body)
     lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]
-    return "\n".join(
-        [f'local file = io.open("{body}", "rb")', 'wrk.method = "POST"', 'wrk.body = file:read("*a")', *lines]
-    )
+    script = folder / "post.lua"
+    script.write_text("\n".join([_SCRIPT % (len(bodies), folder), *lines]))
+    return script
 
 
 def run(
-    url: str, body: bytes, headers: dict[str, str], *, pid: int, connections: int, seconds: float,
+    url: str, bodies: Sequence[bytes], headers: dict[str, str], *, pid: int, connections: int, seconds: float,
     cpu: int | None = None,
 ) -> Load:  # fmt: skip
-    """Post *body* to *url* for *seconds* over *connections*; *pid* is the process whose cost is counted."""
+    """Post *bodies* in turn to *url* for *seconds* over *connections*; *pid*'s cost is counted."""
     with tempfile.TemporaryDirectory() as folder:
-        text, script = Path(folder, "body.json"), Path(folder, "post.lua")
-        text.write_bytes(body)
-        script.write_text(_script(text, {"content-type": "application/json", **headers}))
+        script = _script(Path(folder), bodies, {"content-type": "application/json", **headers})
         command = [
             "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "--timeout", "20s",
             "-s", str(script), url,

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import targets
-from bodies import SIZES, body
+from bodies import SIZES, bodies, body
 from load import Load, run
 
 
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    asked = body(arguments.size, arguments.dialect, stream=arguments.stream)
+    asked = bodies(arguments.size, arguments.dialect, stream=arguments.stream)
     warm = (targets.PATHS[arguments.dialect], body("chat", arguments.dialect, stream=False))
     best: dict[str, Load] = {}
     with tempfile.TemporaryDirectory() as made, targets.upstream(cpu=1, gap=arguments.gap) as up:

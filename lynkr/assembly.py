@@ -14,8 +14,8 @@ from lynkr.kept import Kept
 from lynkr.layers import breaker, bulkhead, fallback, hedge, retry, throttle
 from lynkr.layers.hedge import fixed_or_usual
 from lynkr.limits import Period, Spent, TenantLimits, TenantRules
-from lynkr.listing import ServedModel
-from lynkr.metering import Meter
+from lynkr.listing import ServedModel, ServedModels
+from lynkr.metering import Meter, most_of
 from lynkr.observation import build_observers, build_tracer
 from lynkr.pricing import LOCAL_KINDS, SnapshotPrices, load_snapshot, rates_of
 from lynkr.providers import Provider, Transport, builtin
@@ -42,9 +42,9 @@ from lynkr.routing import (
     RequestContext,
     Target,
 )
-from lynkr.routing.constraints import tightened
+from lynkr.routing.constraints import ban_of, tightened
 from lynkr.routing.protocols import TierPolicy
-from lynkr.service import Layer
+from lynkr.service import Call, Layer
 from lynkr.settings import (
     ResilienceSettings,
     ResponsesSettings,
@@ -189,7 +189,7 @@ class Protection:
         return counts
 
 
-def build_protection(settings: Settings, breakers: BreakerRegistry) -> Protection:
+def build_protection(settings: Settings, breakers: BreakerRegistry, prices: SnapshotPrices) -> Protection:
     """The layers around every call, by the owner's numbers; what is off is not among them."""
     chosen = settings.resilience
     policy = FullJitter(
@@ -211,7 +211,7 @@ def build_protection(settings: Settings, breakers: BreakerRegistry) -> Protectio
     layers = (
         fallback(max_attempts=chosen.max_attempts, budgets=budgets),
         retry(policy, max_attempts=chosen.max_attempts, budgets=budgets),
-        *((_hedge(chosen, budgets),) if chosen.hedge else ()),
+        *((_hedge(chosen, budgets, prices),) if chosen.hedge else ()),
         breaker(breakers, slow_after=chosen.breaker_slow_after),
         *(() if throttles is None else (throttle(throttles),)),
         *(() if bulkheads is None else (bulkhead(bulkheads),)),
@@ -219,11 +219,19 @@ def build_protection(settings: Settings, breakers: BreakerRegistry) -> Protectio
     return Protection(budgets, throttles, bulkheads, layers)
 
 
-def _hedge(chosen: ResilienceSettings, budgets: RetryBudgets) -> Layer:
+def _hedge(chosen: ResilienceSettings, budgets: RetryBudgets, prices: SnapshotPrices) -> Layer:
     usual = Percentiles()
+    cap = chosen.hedge_cost_cap_usd * 1e6
+
+    def affordable(call: Call) -> bool:
+        most = most_of(call.request, prices.price(call.target), prices.profile(call.target))
+        return most is not None and most <= cap
+
     return hedge(
         fixed_or_usual(chosen.hedge_delay, usual),
         budgets=budgets,
+        affordable=affordable,
+        max_attempts=chosen.max_attempts,
         observe=lambda target, seconds: usual.observe(str(target), seconds),
     )
 
@@ -355,7 +363,7 @@ def build_gateway(
         transport = HttpxTransport()
     prices = build_prices(settings)
     breakers = kept.breakers or build_breakers(settings.resilience)
-    protection = build_protection(settings, breakers)
+    protection = build_protection(settings, breakers, prices)
     asked = build_observers(settings)
     providers = build_providers(settings, transport, prices)
     recorder = kept.recorder or build_recorder(settings)
@@ -400,10 +408,25 @@ def still_good(kept: Kept, before: Settings, after: Settings) -> Kept:
     )
 
 
-def served_models(settings: Settings, prices: SnapshotPrices | None = None) -> tuple[ServedModel, ...]:
-    """What a client may ask for, with its limits: the routed names, the aliases, each target."""
+def served_models(settings: Settings, prices: SnapshotPrices | None = None) -> ServedModels:
+    """What each client may ask for, with its limits: the routed names, the aliases, each target.
+
+    A name is left out for those who may use none of the targets it stands for.
+    """
     table = build_prices(settings) if prices is None else prices
-    profiles = {target: table.profile(target) for target in settings.targets()}
+    rules = constraints_of(settings)
+    return ServedModels(
+        _models_under(rules(RequestContext()), settings, table),
+        {
+            name: _models_under(rules(RequestContext(tenant=name)), settings, table)
+            for name in settings.tenants
+        },
+    )
+
+
+def _models_under(rules: Constraints, settings: Settings, prices: SnapshotPrices) -> tuple[ServedModel, ...]:
+    usable = [target for target in settings.targets() if ban_of(target, rules) is None]
+    profiles = {target: prices.profile(target) for target in usable}
     # The default target serves only where no tier is set.
     tiered = {target for targets in settings.tiers.values() for target in targets}
     of_routed = [
@@ -412,7 +435,11 @@ def served_models(settings: Settings, prices: SnapshotPrices | None = None) -> t
         if (target in tiered if tiered else target == settings.default)
     ]
     return (
-        *(ServedModel.of(name, of_routed) for name in _ROUTED_NAMES),
-        *(ServedModel.of(name, [table.profile(target)]) for name, target in settings.aliases.items()),
+        *(ServedModel.of(name, of_routed) for name in _ROUTED_NAMES if of_routed),
+        *(
+            ServedModel.of(name, [profiles[target]])
+            for name, target in settings.aliases.items()
+            if target in profiles
+        ),
         *(ServedModel.of(str(target), [profile]) for target, profile in profiles.items()),
     )

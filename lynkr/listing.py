@@ -8,6 +8,7 @@ shape (all read 2026-11).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar, Final
 from urllib.parse import parse_qs
 
@@ -47,6 +48,17 @@ class ServedModel:
         windows = [one.context_window for one in known if one.context_window is not None]
         outputs = [one.max_output for one in known if one.max_output is not None]
         return cls(id, max(windows, default=None), max(outputs, default=None))
+
+
+@frozen
+class ServedModels:
+    """What is served to whom: to each tenant what it may use, to *everyone* else what all may."""
+
+    everyone: tuple[ServedModel, ...] = ()
+    by_tenant: Mapping[str, tuple[ServedModel, ...]] = MappingProxyType({})
+
+    def of(self, tenant: str | None) -> tuple[ServedModel, ...]:
+        return self.everyone if tenant is None else self.by_tenant.get(tenant, self.everyone)
 
 
 def model_list(models: Sequence[ServedModel], *, anthropic: bool, query: str = "") -> dict[str, object]:

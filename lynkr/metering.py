@@ -75,14 +75,9 @@ class Meter:
 
     def _most(self, request: Request, target: Target, tokens: int, operation: str) -> int | None:
         price = None if self._prices is None else self._prices.price(target)
-        if price is None:
-            return None
-        if operation == "embeddings":
+        if price is not None and operation == "embeddings":
             return most_microusd(price, tokens, 0)
-        limits = [limit for limit in (request.max_output_tokens, self._profiles(target).max_output) if limit]
-        answers = request.extras.of(WireFormat.OPENAI_CHAT).get("n")
-        several = answers if isinstance(answers, int) and answers > 1 else 1
-        return most_microusd(price, tokens, several * min(limits, default=UNSAID_OUTPUT))
+        return most_of(request, price, self._profiles(target), tokens)
 
     @staticmethod
     def _afford(exchange: Exchange, costs: Mapping[Target, int | None], room: int) -> int:
@@ -117,12 +112,32 @@ def most_microusd(price: Price, input_tokens: int, output_tokens: int) -> int:
     return int((input_tokens * dearest + output_tokens * rate.output).to_integral_value(ROUND_CEILING))
 
 
+def most_of(
+    request: Request, price: Price | None, profile: Profile, input_tokens: int | None = None
+) -> int | None:
+    """The most a chat *request* can cost, in micro-USD, where its target has *price* and *profile*.
+
+    *input_tokens* where they have been counted, else an estimate on the high side.  None without a price.
+    """
+    if price is None:
+        return None
+    tokens = _most_input(request) if input_tokens is None else input_tokens
+    limits = [limit for limit in (request.max_output_tokens, profile.max_output) if limit]
+    answers = request.extras.of(WireFormat.OPENAI_CHAT).get("n")
+    several = answers if isinstance(answers, int) and answers > 1 else 1
+    return most_microusd(price, tokens, several * min(limits, default=UNSAID_OUTPUT))
+
+
+def _most_input(request: Request) -> int:
+    return int(estimated_tokens(request) * _MARGIN) + 1
+
+
 def _input_tokens(exchange: Exchange) -> int:
     """An estimate on the high side."""
     request = exchange.checked_request()
     if exchange.operation == "embeddings" and isinstance(exchange, WireExchange) and exchange.raw is not None:
         return len(exchange.raw.body.data)  # a token is a byte at least
-    return int(estimated_tokens(request) * _MARGIN) + 1
+    return _most_input(request)
 
 
 def _settle(grant: Grant, record: Record) -> None:

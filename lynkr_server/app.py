@@ -18,7 +18,7 @@ from lynkr.errors import ClientWireError, GatewayClosed, LynkrError
 from lynkr.exchange import WireExchange
 from lynkr.gateway import Gateway
 from lynkr.hops import refuse_loop
-from lynkr.listing import ServedModel, model_list, one_model
+from lynkr.listing import ServedModels, model_list, one_model
 from lynkr.model import WireFormat
 from lynkr.providers import AiohttpTransport
 from lynkr.relay import WireReply
@@ -82,7 +82,7 @@ class App:
         factory: Callable[[], Gateway],
         settings: ServerSettings,
         *,
-        models: Sequence[ServedModel] = (),
+        models: ServedModels = ServedModels(),  # noqa: B008  # reason: a frozen value
         tenants: Mapping[str, TenantSettings] = MappingProxyType({}),
         dashboard: Dashboard | None = None,
         reloader: Reloader | None = None,
@@ -123,11 +123,11 @@ class App:
     def _obey(
         self,
         settings: ServerSettings,
-        models: Sequence[ServedModel],
+        models: ServedModels,
         tenants: Mapping[str, TenantSettings],
     ) -> None:
         self._settings = settings
-        self._models = tuple(models)
+        self._models = models
         digests = {name: tenant.key_digests for name, tenant in tenants.items()}
         self._keys = KeyCheck(settings.accepted_keys, digests)
         self._metrics_page = MetricsPage(settings)
@@ -415,12 +415,15 @@ class App:
 
     async def _list_models(self, incoming: Incoming) -> None:
         anthropic, query = "anthropic-version" in incoming.headers, incoming.scope.get("query_string", b"")
-        listed = model_list(self._models, anthropic=anthropic, query=query.decode("ascii", "replace"))
+        listed = model_list(
+            self._models.of(incoming.tenant), anthropic=anthropic, query=query.decode("ascii", "replace")
+        )
         await incoming.reply(200, listed)
 
     async def _one_model(self, incoming: Incoming) -> None:
         name = incoming.scope["path"].removeprefix(_MODEL)
-        shown = one_model(self._models, name, anthropic="anthropic-version" in incoming.headers)
+        listed = self._models.of(incoming.tenant)
+        shown = one_model(listed, name, anthropic="anthropic-version" in incoming.headers)
         await incoming.reply(200, shown)
 
     async def _metrics(self, incoming: Incoming) -> None:

@@ -9,7 +9,7 @@ Where the server listens, and the size of headers, are settled when it starts.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from attrs import define, frozen
@@ -17,7 +17,7 @@ from attrs import define, frozen
 from lynkr.assembly import build_gateway, served_models, still_good
 from lynkr.gateway import Gateway
 from lynkr.kept import Kept
-from lynkr.listing import ServedModel
+from lynkr.listing import ServedModels
 from lynkr.providers import AiohttpTransport
 from lynkr.settings import Settings
 from lynkr_server.access import refuse_open_bind
@@ -32,7 +32,7 @@ class Loaded:
 
     gateway: Gateway
     settings: Settings
-    models: Sequence[ServedModel]
+    models: ServedModels
 
 
 @define

@@ -15,6 +15,8 @@ from attrs import define, evolve, field
 
 from lynkr.errors import NotSent
 from lynkr.layers.budget import budget_of
+from lynkr.layers.retry import MAX_ATTEMPTS
+from lynkr.model import Event
 from lynkr.resilience.budget import RetryBudgets
 from lynkr.resilience.outcome import AttemptKind
 from lynkr.resilience.percentile import Percentiles
@@ -28,6 +30,8 @@ def hedge(
     delays: Callable[[Target], float | None],
     *,
     budgets: RetryBudgets,
+    affordable: Callable[[Call], bool] = lambda _call: True,
+    max_attempts: int = MAX_ATTEMPTS,
     observe: Callable[[Target, float], None] = lambda _target, _seconds: None,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
@@ -37,9 +41,11 @@ def hedge(
     Goes inside retry and outside the breaker.  *delays* gives how long to wait
     for a target's first token, in seconds, or None not to hedge; *observe* is
     told how long an unhedged answer took to begin.  The second attempt goes to
-    the call's next target, else to the same; there is one at most, it draws on
-    *budgets*, and a *forced* call has none.  The first to have a token serves,
+    the call's next target, else to the same; a request has one at most, within its
+    *max_attempts*, it draws on *budgets*, it is sent only where it is *affordable*,
+    and a *forced* call has none.  The first to have a token serves,
     the other is cancelled.  If the first fails before the second is sent, there is none.
+    The call's observer is shown the events of the one that serves, and of no other.
 
     Raises:
         LynkrError: what the first attempt met, if both failed.
@@ -47,17 +53,44 @@ def hedge(
 
     def layer(service: Service) -> Service:
         async def send(call: Call) -> Reply:
-            delay = None if call.forced else delays(call.target)
+            delay = delays(call.target) if _may_be_hedged(call, max_attempts) else None
             if delay is None:
                 began = monotonic()
                 reply = await service(call)
                 observe(call.target, monotonic() - began)
                 return reply
-            return await _Race(call, service, budgets, observe, monotonic).run(delay, sleep)
+            return await _Race(call, service, budgets, affordable, observe, monotonic).run(delay, sleep)
 
         return send
 
     return layer
+
+
+def _may_be_hedged(call: Call, max_attempts: int) -> bool:
+    """Whether there is an attempt left beside the one about to be made, and none was a hedge."""
+    attempts = call.journal.attempts
+    if call.forced or len(attempts) + 2 > max_attempts:
+        return False
+    return all(attempt.kind is not AttemptKind.HEDGE for attempt in attempts)
+
+
+@define
+class _Held:
+    """Shows *observer* the events of one of two attempts once that has won; the loser's are dropped."""
+
+    observer: Callable[[Event], None]
+    events: list[Event] | None = field(factory=list[Event])
+
+    def __call__(self, event: Event) -> None:
+        if self.events is None:
+            self.observer(event)
+        else:
+            self.events.append(event)
+
+    def release(self) -> None:
+        events, self.events = self.events, None
+        for event in events or ():
+            self.observer(event)
 
 
 @define
@@ -65,10 +98,10 @@ class _Race:
     call: Call
     service: Service
     budgets: RetryBudgets
+    affordable: Callable[[Call], bool]
     observe: Callable[[Target, float], None]
     monotonic: Callable[[], float]
     winner: Reply | None = None
-    is_over: bool = False
     errors: dict[int, BaseException] = field(factory=dict[int, BaseException])
     first_ended: anyio.Event = field(factory=anyio.Event)
 
@@ -78,6 +111,8 @@ class _Race:
             async with anyio.create_task_group() as runners:
 
                 async def run(number: int, call: Call) -> None:
+                    held = None if call.observer is None else _Held(call.observer)
+                    call = call if held is None else evolve(call, observer=held)
                     try:
                         reply = await self.service(call)
                     except Exception as error:  # noqa: BLE001  # reason: re-raised below, in the caller's task
@@ -89,15 +124,17 @@ class _Race:
                         await _close(reply)
                         return
                     self.winner = reply
+                    if held is not None:
+                        held.release()
                     if number == 0 and len(self.call.journal.attempts) == 1:
                         self.observe(call.target, self.monotonic() - began)
                     runners.cancel_scope.cancel()
 
                 runners.start_soon(run, 0, self.call)
-                if await self._is_late(delay, sleep):
+                if await self._is_late(delay, sleep) and self.affordable(second := self._second()):
                     budget = budget_of(self.budgets, self.call)
                     if budget.withdraw(self.monotonic()):
-                        await run(1, self._second())
+                        await run(1, second)
                         if self.winner is not None or isinstance(self.errors.get(1), NotSent):
                             budget.refund()
         except BaseException:

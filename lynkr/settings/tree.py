@@ -265,7 +265,8 @@ class ResilienceSettings:
 
     *throttle* holds back from a credential that answers 429 or 529.  *hedge*
     sends a second attempt where the first has no token after *hedge_delay*
-    seconds (None: after the target's 95th percentile).
+    seconds (None: after the target's 95th percentile), if its target has a known price
+    and it cannot come to more than *hedge_cost_cap_usd*.
     """
 
     max_attempts: int = field(default=3, validator=_positive)
@@ -291,6 +292,7 @@ class ResilienceSettings:
     throttle: bool = True
     hedge: bool = False
     hedge_delay: float | None = field(default=None, validator=_positive)
+    hedge_cost_cap_usd: float = field(default=0.05, validator=_positive)
 
 
 @frozen

@@ -101,6 +101,11 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         *_SERVED,
     ),
     _counter("lynkr_errors_total", "Failed requests by error", "error", *_TARGET),
+    _counter(
+        "lynkr_tenant_refusals_total",
+        "Requests a tenant was refused by its own limits: its rate, its budget, or what models it may use",
+        "tenant", "cause",
+    ),
     _counter("lynkr_decisions_total", "Routed requests by reason code", "tier", "reason"),
     _counter(
         "lynkr_tier_changes_total", "Served by a target of another tier than decided", "tier", "served_tier"
@@ -143,6 +148,12 @@ _LATER: Final[Mapping[AttemptKind | None, str]] = MappingProxyType(
         AttemptKind.FALLBACK: "lynkr_fallbacks_total",
         AttemptKind.HEDGE: "lynkr_hedges_total",
     }
+)
+
+
+# By the error's name, as a record has it.
+_TENANT_REFUSALS: Final[Mapping[str | None, str]] = MappingProxyType(
+    {"RateLimited": "rate", "BudgetSpent": "budget", "TargetNotAllowed": "model"}
 )
 
 
@@ -214,6 +225,9 @@ class PrometheusMetrics:
             self._add("lynkr_time_to_first_token_seconds", (*served, stream), record.seconds_to_first_event)
         if record.error is not None:
             self._add("lynkr_errors_total", (record.error, *target))
+            if record.tenant is not None and record.error in _TENANT_REFUSALS:
+                cause = _TENANT_REFUSALS[record.error]
+                self._add("lynkr_tenant_refusals_total", (record.tenant, cause))
         if record.tier is not None:
             self._add("lynkr_decisions_total", (tier, record.reason or NONE))
             if record.served_tier is not None and record.served_tier is not record.tier:

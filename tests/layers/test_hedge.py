@@ -6,19 +6,20 @@ from collections.abc import Callable
 
 import anyio
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lynkr.errors import UpstreamFailed
 from lynkr.layers import journal
 from lynkr.layers.hedge import fixed_or_usual, hedge
-from lynkr.model import Finish, Message, Request
+from lynkr.model import Event, Finish, Message, PartDelta, Request
 from lynkr.providers import HttpxTransport, builtin
 from lynkr.resilience.budget import BudgetConfig, RetryBudgets
 from lynkr.resilience.outcome import AttemptKind, Outcome
 from lynkr.resilience.percentile import Percentiles
 from lynkr.routing.decision import Target
-from lynkr.service import Call, Reply, Service, Tally, stack
+from lynkr.service import Attempt, Call, Reply, Service, Tally, stack
 from lynkr.testing import Simulator, SimulatorServer, drip, script, stall, virtual_time
 from tests.layers.scripted import EVENTS, A, B, ScriptedStream, call_to, read
 
@@ -45,11 +46,24 @@ class Slow:
             raise FAILED
         tally = Tally()
         self.streams.append(ScriptedStream(deque(EVENTS), tally))
+        if call.observer is not None:  # as a provider does that has read the whole answer
+            for event in said_by(call.target):
+                call.observer(event)
         return Reply(call.target, tally, self.streams[-1])
 
 
-def hedged(service: Service, budgets: RetryBudgets | None = None, delay: float | None = 2.0) -> Service:
-    layer = hedge(lambda _: delay, budgets=budgets or RetryBudgets(), monotonic=anyio.current_time)
+def said_by(target: Target) -> list[Event]:
+    return [PartDelta(0, str(target)), *EVENTS]
+
+
+def hedged(
+    service: Service,
+    budgets: RetryBudgets | None = None,
+    affordable: Callable[[Call], bool] = lambda _: True,
+) -> Service:
+    layer = hedge(
+        lambda _: 2.0, budgets=budgets or RetryBudgets(), affordable=affordable, monotonic=anyio.current_time
+    )
     return stack(service, layer, journal(clock=virtual_time.wall, monotonic=anyio.current_time))
 
 
@@ -150,6 +164,59 @@ def test_both_at_the_same_moment_give_one_answer_and_close_the_other(backend: st
     served(service, call, hedged, backend)
     unread = [stream for stream in service.streams if stream.events]
     assert all(stream.closed for stream in unread)
+
+
+@both
+@pytest.mark.parametrize("fails", [(), (A,), (B,)])
+@pytest.mark.parametrize(("first", "second"), [(1.0, 1.0), (3.0, 0.5), (3.0, 1.0), (3.0, 2.0)])
+def test_only_the_one_that_serves_is_shown_to_the_calls_observer(
+    backend: str, first: float, second: float, fails: tuple[Target, ...]
+) -> None:
+    seen: list[Event] = []
+    call = evolve(call_to(A, B), observer=seen.append)
+    if first < 2 and A in fails:  # it fails before it is late
+        with pytest.raises(UpstreamFailed):
+            served(Slow({A: first, B: second}, fails), call, hedged, backend)
+        assert seen == []
+        return
+    target, _, _ = served(Slow({A: first, B: second}, fails), call, hedged, backend)
+    assert seen == said_by(target)
+
+
+@both
+def test_what_is_too_dear_is_not_asked_for_twice(backend: str) -> None:
+    asked: list[Target] = []
+
+    def affordable(call: Call) -> bool:
+        asked.append(call.target)
+        return False
+
+    budgets, call = RetryBudgets(BudgetConfig(ratio=0.0, reserve=1)), call_to(A, B)
+    target, when, attempts = served(
+        Slow({A: 5.0, B: 0.1}), call, lambda service: hedged(service, budgets, affordable), backend
+    )
+    assert (target, when, attempts) == (A, 5.0, [(A, AttemptKind.FIRST)])
+    assert asked == [B], "the hedge's own target is what is priced"
+    assert budgets.budget((A.provider, None)).withdraw(0.0), "and it has drawn on nothing"
+
+
+@both
+@pytest.mark.parametrize(
+    ("before", "hedges"),
+    [
+        ((), True),
+        ((AttemptKind.FIRST,), True),
+        ((AttemptKind.FIRST, AttemptKind.RETRY), False),  # the third of three attempts
+        ((AttemptKind.FIRST, AttemptKind.HEDGE), False),
+    ],
+)
+def test_a_request_is_hedged_once_and_within_its_attempts(
+    backend: str, before: tuple[AttemptKind, ...], hedges: bool
+) -> None:
+    call = call_to(A, B)
+    call.journal.attempts += [Attempt(A, started=0.0, kind=kind) for kind in before]
+    served(Slow({A: 5.0, B: 0.1}), call, hedged, backend)
+    assert len(call.journal.attempts) == len(before) + 1 + hedges
 
 
 def test_the_delay_is_the_targets_own_percentile_once_that_is_known() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from lynkr.settings import Settings, process_environment
 from lynkr.testing import script, stall
@@ -101,6 +102,46 @@ def test_one_tenants_rate_is_nobody_elses(serve: Serve) -> None:
     headers = {"authorization": f"Bearer {ACME}"}
     for path in ("/v1/messages/count_tokens", "/v1/route"):
         assert running.client.post(path, json=message("hi"), headers=headers).status_code == 200
+
+
+def test_what_a_tenant_was_refused_is_in_the_metrics(serve: Serve) -> None:
+    limits = acme(requests_per_minute=1, blocked=["messages:*"]) | {"tenants.other.budget_usd_per_day": 0.01}
+    running = serve(**limits, **PRICED, **{"server.metrics_open": True})
+    assert [ask(running).status_code for _ in range(3)] == [200, 429, 429]
+    assert ask(running, model="messages:claude-opus-4-5").status_code == 403
+    assert ask(running, OTHER).status_code == 402
+    text = running.client.get("/metrics").text
+    counted = {
+        (sample.labels["tenant"], sample.labels["cause"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "lynkr_tenant_refusals_total"
+    }
+    assert counted == {("acme", "rate"): 2, ("acme", "model"): 1, ("other", "budget"): 1}
+
+
+@pytest.mark.parametrize("claude", [False, True])
+def test_a_tenant_is_shown_the_models_it_may_use_and_no_other(serve: Serve, claude: bool) -> None:
+    more = {"server.api_key": NOBODYS, "routing.blocked": ["messages:claude-opus-4-5"]}
+    more |= {"aliases.fast": MODEL, "aliases.strong": "messages:claude-sonnet-4-5"}
+    running = serve(**acme(blocked=["messages:*"]), **{"tenants.other.allowed": ["nobodys:*"]}, **more)
+
+    def listed(key: str) -> set[str]:
+        headers = {"authorization": f"Bearer {key}"} | ({"anthropic-version": "2023-06-01"} if claude else {})
+        names = {one["id"] for one in running.client.get("/v1/models", headers=headers).json()["data"]}
+        for name in everything:
+            answer = running.client.get(f"/v1/models/{name}", headers=headers)
+            assert answer.status_code == (200 if name in names else 404)
+        return names
+
+    routed = {"lynkr-auto", "claude-lynkr-auto"}
+    chat = {"fast", "chat:gpt-4.1-nano", "chat:gpt-4.1-mini"}
+    everything = routed | chat | {"strong", "messages:claude-sonnet-4-5", "messages:claude-opus-4-5"}
+    assert listed(NOBODYS) == everything - {"messages:claude-opus-4-5"}
+    assert listed(ACME) == routed | chat
+    assert listed(OTHER) == set()
+    for name in listed(ACME):
+        assert ask(running, ACME, model=name).status_code == 200
 
 
 def test_tokens_are_counted_by_what_was_used(serve: Serve) -> None:

@@ -80,6 +80,7 @@ _PLAIN = [
     ("resilience", "throttle", False),
     ("resilience", "hedge", True),
     ("resilience", "hedge_delay", 2.25),
+    ("resilience", "hedge_cost_cap_usd", 0.5),
     ("telemetry", "path", "/tmp/ledger.sqlite3"),
     ("telemetry", "record_text", True),
     ("telemetry", "log_requests", True),

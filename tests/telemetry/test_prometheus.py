@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from lynkr.errors import LynkrError, TargetNotAllowed, UpstreamFailed
+from lynkr.limits import BudgetSpent, RateLimited
 from lynkr.model import Usage
 from lynkr.resilience import BreakerState, MemoryBreakers
 from lynkr.resilience.outcome import AttemptKind, Outcome
@@ -157,6 +159,16 @@ def test_unknown_is_not_zero() -> None:
     assert total(samples, "lynkr_unpriced_requests_total") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(RateLimited, "rate"), (BudgetSpent, "budget"), (TargetNotAllowed, "model"), (UpstreamFailed, None)],
+)
+def test_what_a_tenant_was_refused_is_told_by_cause(error: type[LynkrError], cause: str | None) -> None:
+    _, samples = observed([record(error=error.__name__, tenant=tenant) for tenant in ("acme", None)])
+    refused = {labels: n for (name, labels), n in samples.items() if name == "lynkr_tenant_refusals_total"}
+    assert refused == ({} if cause is None else {frozenset({("tenant", "acme"), ("cause", cause)}): 1})
+
+
 def test_every_metric_shows_and_is_of_the_kind_it_says() -> None:
     metrics = PrometheusMetrics(KNOWN, max_label_sets=1)
     gateway = _Gateway()
@@ -173,7 +185,8 @@ def test_every_metric_shows_and_is_of_the_kind_it_says() -> None:
             *(AttemptRecord(KNOWN[0], 0.0, 1.0, None, Outcome.FAILURE, kind=kind) for kind in AttemptKind),
         ),
     )
-    metrics.observe([Ended(odd), Ended(record()), Ended(record(usage=Usage(), tier=None))])
+    refused = record(tenant="acme", error="RateLimited")
+    metrics.observe([Ended(odd), Ended(refused), Ended(record()), Ended(record(usage=Usage(), tier=None))])
     text = metrics.exposition("application/openmetrics-text; version=1.0.0")[0].decode()
     shown = {family.name: family for family in parse_openmetrics(text)}
     for spec in METRICS:

@@ -74,6 +74,12 @@ class Running:
     url: str
     gateway: Gateway
     client: httpx.Client
+    app: App
+
+    @property
+    def queued(self) -> int:
+        """How many requests wait at the door for a place."""
+        return self.app._door.admission.queued
 
     @property
     def port(self) -> int:
@@ -154,7 +160,7 @@ def serving(settings: Settings, bound: socket.socket | None = None) -> Iterator[
         assert server.ready.wait(PATIENCE)
         assert server.started
         with httpx.Client(base_url=url, timeout=PATIENCE) as client:
-            yield Running(url, gateway, client)
+            yield Running(url, gateway, client, app)
     finally:
         server.should_exit = True
         thread.join(30)
@@ -172,7 +178,7 @@ def house(
     with upstream(simulator) as below:
         fixed = {"telemetry.path": str(ledger), "server.drain_seconds": 1}
         with serving(settings_for(below.url, tiers, **(fixed | overrides))) as running:
-            yield House(running.url, running.gateway, running.client, below)
+            yield House(running.url, running.gateway, running.client, running.app, below)
 
 
 def message(text: str, model: str = "lynkr-auto", **fields: Any) -> dict[str, Any]:

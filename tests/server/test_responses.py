@@ -56,7 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             },
         )
         with serving(settings) as found:
-            yield House(found.url, found.gateway, found.client, below)
+            yield House(found.url, found.gateway, found.client, found.app, below)
 
 
 @pytest.fixture(scope="module")

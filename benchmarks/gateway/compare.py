@@ -31,8 +31,9 @@ def _peer(start: Starter, installed: Path, up: str, folder: Path) -> AbstractCon
 
 
 def starters(installed: Path) -> dict[str, Start]:
-    """Everything that can be measured here, the limit first."""
+    """Everything that can be measured here, the limits first."""
     found: dict[str, Start] = {
+        "direct": lambda up, _folder: targets.direct(up),
         "bare relay": lambda up, _folder: targets.bare_relay(up, WARM, cpu=0),
         "lynkr": lambda up, folder: targets.lynkr(up, WARM, cpu=0, folder=folder),
         "lynkr, translated to Chat": lambda up, folder: targets.lynkr(
@@ -92,7 +93,14 @@ def main() -> int:
     if arguments.only is not None:
         found = {name: start for name, start in found.items() if name not in PEERS or name in arguments.only}
     measured = measure(found, seconds=2 if arguments.quick else 5, rounds=1 if arguments.quick else 3)
-    text = report(measured, "nox -s bench")
+    for name, python, modules in (
+        ("bare relay", sys.executable, "uvicorn, aiohttp"),
+        ("lynkr", sys.executable, "lynkr, lynkr.gateway, lynkr_server.app"),
+        ("litellm", str(arguments.installed / "litellm" / "bin" / "python"), "litellm.proxy.proxy_server"),
+    ):
+        if name in measured:
+            measured[name].imported = targets.import_seconds(python, modules)
+    text = report(measured, "nox -s bench -- gateway")
     if arguments.report is None:
         sys.stdout.write(text)
     else:

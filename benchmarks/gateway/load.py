@@ -28,7 +28,9 @@ class Load:
 
 
 def tree(pid: int) -> list[int]:
-    """The process and all its descendants."""
+    """The process and all its descendants; none for 0."""
+    if pid == 0:
+        return []
     found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:

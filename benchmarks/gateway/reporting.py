@@ -4,6 +4,7 @@ import datetime
 import os
 import platform
 from collections.abc import Callable
+from typing import Final
 
 from cases import CASES, Case, Measured
 from load import Load
@@ -14,6 +15,9 @@ Each gateway runs on one core, the scripted upstream and wrk on the other; they 
 the round with the least processor time counts. lynkr has everything on: routing, breakers, the ledger on
 SQLite. The bare relay is uvicorn (uvloop, httptools) and aiohttp, as lynkr is, and does nothing at all: it
 does not even parse the body. Compare the columns of a row, not two reports."""
+_LYNKR_NODE: Final = 5.4 / 0.88
+"""CPU of the Node program of the same name as a multiple of Portkey's, both measured on one machine with the
+same 2 KB chat before this project began; it cannot be installed from a registry to be measured again."""
 Cell = Callable[[Measured, Case], str]
 
 
@@ -24,26 +28,30 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def report(measured: dict[str, Measured], command: str) -> str:
     """Every table, a section each."""
-    bare, streams = measured["bare relay"], [case for case in CASES if case.stream]
+    gateways = {name: ran for name, ran in measured.items() if name != "direct"}
+    bare, direct = measured["bare relay"], measured["direct"]
+    streams = [case for case in CASES if case.stream]
     today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}"
     sections = (
         f"# How fast the gateway is\n\nMade on {today} by `{command}` on {machine}.",
         _METHOD,
         "## Processor time per request, ms",
-        _cases(measured, CASES, lambda ran, case: _ms(ran.loads[case.name].cpu)),
+        _cases(gateways, CASES, lambda ran, case: _ms(ran.loads[case.name].cpu)),
         "As multiples of the bare relay:",
         _cases(
-            measured, CASES, lambda ran, case: f"{ran.loads[case.name].cpu / bare.loads[case.name].cpu:.1f}"
+            gateways, CASES, lambda ran, case: f"{ran.loads[case.name].cpu / bare.loads[case.name].cpu:.1f}"
         ),
         "## Requests per second",
         _cases(measured, CASES, lambda ran, case: f"{ran.loads[case.name].per_second:.0f}"),
         "## Latency, p50 / p99 ms",
         _cases(measured, CASES, _latency),
+        "Added to asking the upstream directly:",
+        _cases(gateways, CASES, lambda ran, case: _added(ran, direct, case)),
         f"## Processor microseconds per streamed event, {EVENTS} events a stream",
-        _cases(measured, streams, lambda ran, case: f"{ran.loads[case.name].cpu * 1e3 / EVENTS:.1f}"),
+        _cases(gateways, streams, lambda ran, case: f"{ran.loads[case.name].cpu * 1e3 / EVENTS:.1f}"),
         "## Failed requests, start, memory",
-        _footprint(measured),
+        _footprint(gateways),
         "## The bars",
         bars(measured),
     )
@@ -64,6 +72,11 @@ def _latency(ran: Measured, case: Case) -> str:
     return f"{load.p50:.1f} / {load.p99:.1f}"
 
 
+def _added(ran: Measured, direct: Measured, case: Case) -> str:
+    load, least = ran.loads[case.name], direct.loads[case.name]
+    return f"{load.p50 - least.p50:+.1f} / {load.p99 - least.p99:+.1f}"
+
+
 def _most(ran: Measured, get: Callable[[Load], float]) -> float:
     return max(get(load) for load in ran.loads.values())
 
@@ -73,6 +86,7 @@ def _footprint(measured: dict[str, Measured]) -> str:
     rows = [
         ["failed requests", *[str(sum(load.failed for load in ran.loads.values())) for ran in every]],
         ["start to the first 200, s", *[f"{ran.start:.2f}" for ran in every]],
+        ["import, s", *["-" if ran.imported is None else f"{ran.imported:.2f}" for ran in every]],
         ["resident at rest, MB", *[f"{ran.idle_mb:.0f}" for ran in every]],
         ["resident after load, MB", *[f"{_most(ran, lambda load: load.rss_mb):.0f}" for ran in every]],
     ]
@@ -97,7 +111,9 @@ def bars(measured: dict[str, Measured]) -> str:
     ]
     if "portkey" in measured:
         theirs = measured["portkey"].loads[chat]
-        rows.append(("CPU, 2 KB chat, times Portkey", ours[chat].cpu / theirs.cpu, 0.5))
+        share = ours[chat].cpu / theirs.cpu
+        rows.append(("CPU, 2 KB chat, times Portkey", share, 0.5))
+        rows.append(("CPU, 2 KB chat, times Lynkr (Node), by way of Portkey", share / _LYNKR_NODE, 1 / 12))
         rows.append(
             ("Portkey's requests a second, times ours", theirs.per_second / ours[chat].per_second, 0.5)
         )

@@ -23,7 +23,7 @@ PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions"}
 
 @frozen
 class Running:
-    """A gateway that answers. *start* is the seconds from its start to its first 200."""
+    """A gateway that answers, or no process at all (*pid* 0). *start*: seconds to its first 200."""
 
     name: str
     url: str
@@ -93,6 +93,21 @@ def upstream(*, cpu: int, latency: float = 0.0, gap: float = 0.0) -> Generator[s
         yield url_in(started)
 
 
+def import_seconds(python: str, modules: str, rounds: int = 3) -> float:
+    """The fastest of some interpreters that import *modules*, less one that imports nothing."""
+
+    def fastest(program: str) -> float:
+        took: list[float] = []
+        for _ in range(rounds):
+            began = time.monotonic()
+            env = {**process_environment(), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+            subprocess.run([python, "-c", program], check=True, capture_output=True, env=env)
+            took.append(time.monotonic() - began)
+        return min(took)
+
+    return fastest(f"import {modules}") - fastest("")
+
+
 LYNKR = """
 [tiers]
 SIMPLE = ["{served}:small"]
@@ -136,6 +151,12 @@ def ready(
         first_answer(where + path, body, headers or {}, patience=patience)
         took = time.monotonic() - began
         yield Running(name, where, started.pid, headers or {}, took, rss_mb(started.pid))
+
+
+@contextmanager
+def direct(up: str) -> Generator[Running, None, None]:
+    """Nothing between: what the upstream and the load generator take by themselves."""
+    yield Running("direct", up, 0, {}, 0.0)
 
 
 @contextmanager

@@ -98,6 +98,7 @@ class App:
             codec.format: codec for codec in (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
         }
         self._gateway: Gateway | None = None
+        self._leaving = False
         self._door = Door(AdmissionLimits())
         self._obey(settings, models, tenants)
         self._serving: set[asyncio.Task[object]] = set()
@@ -158,6 +159,10 @@ class App:
             _LOG.info("the settings were reloaded")
         self._retire(old)
         return True
+
+    def leave(self) -> None:
+        """Say from now on that no more requests are wanted; those that come are served."""
+        self._leaving = True
 
     def _add_refusals(self, gateway: Gateway) -> None:
         admission, reloads = self._door.admission, self._reloads
@@ -436,6 +441,9 @@ class App:
         gateway = self._gateway
         if gateway is None:
             await incoming.reply(503, {"status": "not_ready"}, retry_after="1")
+            return
+        if self._leaving:
+            await incoming.reply(503, {"status": "draining"}, retry_after="1")
             return
         # Counts only: whoever may ask this need not show a key, and an error's words name files.
         ledger = {name: count for name, count in gateway.ledger_health().items() if isinstance(count, int)}

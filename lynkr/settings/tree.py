@@ -197,7 +197,8 @@ class ServerSettings:
     *max_queued* more wait for *queue_seconds* at most, all others are refused
     with 503.  A request that came through *max_hops* gateways is refused: one of
     them is its own upstream.  *drain_seconds* is how long
-    SIGTERM waits for the requests under way; *ping_seconds* the longest
+    SIGTERM waits for the requests under way, which it begins to do after *drain_delay_seconds* in
+    which it serves on and says that it is not ready; *ping_seconds* the longest
     silence a streaming client sees.
     """
 
@@ -222,6 +223,7 @@ class ServerSettings:
     queue_seconds: float = field(default=5.0, validator=_positive)
     max_hops: int = field(default=4, validator=_positive)
     drain_seconds: float = 30.0
+    drain_delay_seconds: float = field(default=0.0, validator=_not_negative)
     ping_seconds: float = field(default=15.0, validator=_positive)
 
     @property

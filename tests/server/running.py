@@ -21,9 +21,9 @@ from lynkr.settings import Settings
 from lynkr.telemetry import Query, Record
 from lynkr.testing import Simulator, SimulatorServer
 from lynkr.testing.faults import Answer, Fault, Script, Send, stall
-from lynkr_server.__main__ import Server, listen, url_of
 from lynkr_server.app import App
 from lynkr_server.dashboard import Dashboard
+from lynkr_server.server import Server, listen, url_of
 from tests.gateway.house import TIERS, settings_for
 
 PATIENCE = 10.0

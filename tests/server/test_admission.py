@@ -11,8 +11,8 @@ import pytest
 
 from lynkr.resilience.admission import AdmissionLimits
 from lynkr.testing import Simulator, ok, script, stall
-from lynkr_server.__main__ import listen, url_of
 from lynkr_server.admission import Door, Overloaded
+from lynkr_server.server import listen, url_of
 from tests.gateway.house import EASY, settings_for
 from tests.server.running import PATIENCE, House, eventually, message, raw_request, serving
 

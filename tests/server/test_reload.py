@@ -108,3 +108,40 @@ def test_many_reloads_under_load_lose_no_request(
     assert len(models) > 1
     process.popen.send_signal(signal.SIGTERM)
     assert process.popen.wait(20) == 0
+
+
+BUDGET = """
+        [pricing.overrides]
+        "chat:m" = { input = 100.0, output = 100.0 }
+        [tenants.acme]
+        api_key = "a-key-of-acme-s-clients"
+        budget_usd_per_day = 0.03
+"""
+
+
+def test_a_budget_keeps_what_was_spent_of_it_over_a_reload(
+    start: Callable[..., Process], tmp_path: Path, below: Upstream
+) -> None:
+    process = start(BUDGET, LYNKR_PROVIDERS_CHAT_LOCAL="false")
+    key = {"authorization": "Bearer a-key-of-acme-s-clients"}
+
+    def status() -> int:
+        return httpx.post(f"{process.url}{CHAT}", json=message(EASY, "chat:m"), headers=key).status_code
+
+    def served() -> int:
+        """How many requests are served until one is refused for money."""
+        found = [status()]
+        while found[-1] == 200 and len(found) < 100:
+            found.append(status())
+        assert found[-1] == 402
+        return len(found) - 1
+
+    before = served()
+    assert before > 5
+    rewrite(tmp_path, below, "chat:m", f"max_queued = 7\n{BUDGET}")
+    hang_up(process, done=1, failed=0)
+    assert status() == 402, "the new settings have the same budget, and it is spent"
+    more = BUDGET.replace("0.03", "0.06")
+    rewrite(tmp_path, below, "chat:m", more)
+    hang_up(process, done=2, failed=0)
+    assert served() - before in (0, 1), "twice the budget leaves as much again"

@@ -3,7 +3,9 @@
 ``python -m tests.chaos --seconds 120 --seed 0`` prints what happened and ends with 1 if a law was broken:
 no request hangs; a stream ends in its dialect's last event or in its error event, and cleanly only if the
 answer is whole; an answer that was given has its row in the ledger, but for those counted as lost while the
-disk was full; when all is over no connection and no task is left; memory does not grow with the requests.
+disk was full; a tenant is served within its rate and its budget, whatever fails and however often the
+settings are read anew; when all is over no connection and no task is left; memory does not grow with the
+requests.
 """
 
 import argparse
@@ -17,21 +19,34 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from attrs import Factory, define
+from attrs import Factory, define, frozen
 
 from lynkr.testing.children import Child
-from tests.chaos.house import Disk, Process, disk_at, environment_of_children, eventually, gateway
+from tests.chaos.house import (
+    BUDGET_USD,
+    RATE_A_MINUTE,
+    Disk,
+    Process,
+    disk_at,
+    environment_of_children,
+    eventually,
+    gateway,
+)
 from tests.chaos.load import Load, Tally
 
 # MB per 1,000 requests, fitted over the second half of the run.  A minute is not enough for pools and
 # caches to settle, so what is allowed shrinks with the run: 2 MB at 60 s, 1 MB at 120 s, at last 0.1 MB.
 SLOPE_SECONDS, LEAST_SLOPE = 120.0, 0.1
 FULL = (0.4, 0.6)  # the disk is full between these parts of the run
+HANG_UP_SECONDS = 2.5  # between two reloads, and in runs of more than 150 s a sixtieth of them
 
 
 @define
 class Watched:
-    """The gateway's memory against the requests it had, seen once a second; the disk is filled meanwhile."""
+    """The gateway's memory against the requests it had, seen once a second.
+
+    Meanwhile the disk is filled, and the settings are read anew.
+    """
 
     process: Process
     disk: Disk
@@ -45,9 +60,14 @@ class Watched:
         began = time.monotonic()
         filled, length = began + FULL[0] * self.seconds, min((FULL[1] - FULL[0]) * self.seconds, 60.0)
         is_full = was_full = False
+        hung_up, rest = began, max(HANG_UP_SECONDS, self.seconds / 60)
         while not self._over.wait(1.0):
             self.memory.append((self.tally.requests, self.process.rss()))
             now = time.monotonic()
+            # One at a time, or two signals would be one reload.
+            if now >= hung_up + rest and sum(self.process.reloads()) == self.process.hung_up:
+                self.process.hang_up()
+                hung_up = now
             if not was_full and now > filled:
                 self.disk.fill(self.process)
                 is_full = was_full = True
@@ -95,6 +115,42 @@ def rows_broken(tally: Tally, rows: Sequence[str], lost: int) -> list[str]:
     return broken
 
 
+@frozen
+class Held:
+    """What the ledger says of the tenants with limits."""
+
+    asked: int
+    refused: int
+    spent_usd: float
+    unaffordable: int
+
+
+def held_to_limits(ledger: Path) -> Held:
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
+        asked, refused = connection.execute(
+            "SELECT sum(error IS NOT 'RateLimited'), sum(error IS 'RateLimited')"
+            " FROM requests WHERE tenant = 'rated'"
+        ).fetchone()
+        spent, unaffordable = connection.execute(
+            "SELECT sum(coalesce(cost_microusd, 0) + coalesce(overhead_microusd, 0)),"
+            " sum(error IS 'BudgetSpent') FROM requests WHERE tenant = 'poor'"
+        ).fetchone()
+    return Held(asked or 0, refused or 0, (spent or 0) / 1e6, unaffordable or 0)
+
+
+def limits_broken(held: Held, seconds: float) -> list[str]:
+    """Where a tenant had more than it may, or was never refused although it asked for more."""
+    broken = []
+    most = RATE_A_MINUTE * (1 + seconds / 60)
+    if held.asked > most:
+        broken.append(f"a tenant asked {held.asked} times in {seconds:.0f} s, more than {most:.0f}")
+    if held.spent_usd > BUDGET_USD:
+        broken.append(f"a tenant spent ${held.spent_usd} of ${BUDGET_USD}")
+    if not (held.refused and held.unaffordable):
+        broken.append(f"the limits of tenants were not reached: {held}")
+    return broken
+
+
 def chaos(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="lynkr-chaos-") as name:
         folder = Path(name)
@@ -107,18 +163,9 @@ def chaos(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace, upstream: Child, process: Process, disk: Disk) -> int:
     eventually(process.ledger_health)
     tasks_before, _ = eventually(process.tasks)
-    load = Load(process.url, options.seed, options.workers, options.rate, options.seconds)
-    watched = Watched(process, disk, load.tally, options.seconds)
-    watcher = threading.Thread(target=watched.run)
-    watcher.start()
-    began = time.monotonic()
-    try:
-        tally = asyncio.run(load.run())
-    finally:
-        watched.end()
-        watcher.join()
-    took = time.monotonic() - began
-    broken = list(tally.broken)
+    watched, took = _under_load(options, process, disk)
+    tally = watched.tally
+    broken = [*tally.broken, *_reloads_broken(process)]
     # What the recorder still holds is written once the disk has room again.
     eventually(lambda: process.ledger_health()["queued"] == 0)
     health = process.ledger_health()
@@ -126,33 +173,66 @@ def _run(options: argparse.Namespace, upstream: Child, process: Process, disk: D
     eventually(lambda: process.sockets() == 0)
     eventually(lambda: process.tasks()[0] <= tasks_before)
     sockets, (tasks, names) = process.sockets(), process.tasks()
-    leaked = tasks - tasks_before
+    leaked = max(tasks - tasks_before, 0)
     if sockets:
         broken.append(f"{sockets} connections are left")
-    if leaked > 0:
+    if leaked:
         broken.append(f"{leaked} tasks are left: {names}")
-    slope = slope_of(settled_half(watched.memory))
-    allowed = max(SLOPE_SECONDS / options.seconds, LEAST_SLOPE)
-    if slope > allowed:
-        broken.append(f"memory grows by {slope:.2f} MB per 1,000 requests, more than {allowed:.2g}")
     if (status := process.stop()) != 0:
         broken.append(f"the gateway ended with status {status}")
     broken += [f"the gateway complained: {line}" for line in process.complaints()[:20]]
     rows, lost = ids_in(process.ledger), health["dropped"] + health["failed"]
-    broken += rows_broken(tally, rows, lost)
+    held = held_to_limits(process.ledger)
+    broken += rows_broken(tally, rows, lost) + limits_broken(held, took) + _memory_broken(watched, took)
     if not watched.health_when_full.get("failing"):
         broken.append("the ledger's disk was full, and nothing showed it")
     _report(options, tally, took)
-    first, last = watched.memory[0][1], watched.memory[-1][1]
     print(f"disk            {disk.means}, {health['retries']} writes tried again")
     print(f"ledger          {len(rows)} rows, {len(tally.ids)} answers with an id, {lost} counted as lost,")
     print(f"                {len(set(rows) - tally.ids)} rows of {tally.left_early} clients that left early")
-    print(f"leaked          {sockets} sockets, {max(leaked, 0)} tasks")
-    print(f"memory          {first:.1f} to {last:.1f} MB, {slope:+.3f} MB per 1,000 requests")
+    print(
+        f"tenants         {held.asked} asked of a rate of {RATE_A_MINUTE} a minute, {held.refused} refused;"
+    )
+    print(f"                ${held.spent_usd:.4f} spent of ${BUDGET_USD}, {held.unaffordable} refused")
+    print(f"settings        {process.hung_up} times read anew, {process.hung_up // 3} times refused")
+    print(f"leaked          {sockets} sockets, {leaked} tasks")
+    tenths = [f"{mb:.0f}" for _, mb in watched.memory[:: max(1, len(watched.memory) // 10)]]
+    print(f"memory          {' '.join(tenths)} MB,")
+    print(f"                {slope_of(settled_half(watched.memory)):+.3f} MB per 1,000 requests in the second half")
     for line in broken[:20]:
         print(f"BROKEN          {line}")
     print(f"{len(broken)} laws broken" if broken else "every law held")
     return 1 if broken else 0
+
+
+def _under_load(options: argparse.Namespace, process: Process, disk: Disk) -> tuple[Watched, float]:
+    """What was seen, and how many seconds it took."""
+    load = Load(process.url, options.seed, options.workers, options.rate, options.seconds)
+    watched = Watched(process, disk, load.tally, options.seconds)
+    watcher = threading.Thread(target=watched.run)
+    watcher.start()
+    began = time.monotonic()
+    try:
+        asyncio.run(load.run())
+    finally:
+        watched.end()
+        watcher.join()
+    return watched, time.monotonic() - began
+
+
+def _reloads_broken(process: Process) -> list[str]:
+    eventually(lambda: sum(process.reloads()) == process.hung_up)
+    reloads, refused = process.reloads()
+    if reloads and (reloads + refused, refused) == (process.hung_up, process.hung_up // 3):
+        return []
+    return [f"of {process.hung_up} reloads {reloads} worked and {refused} were refused"]
+
+
+def _memory_broken(watched: Watched, seconds: float) -> list[str]:
+    slope, allowed = slope_of(settled_half(watched.memory)), max(SLOPE_SECONDS / seconds, LEAST_SLOPE)
+    if slope <= allowed:
+        return []
+    return [f"memory grows by {slope:.2f} MB per 1,000 requests, more than {allowed:.2g}"]
 
 
 def _report(options: argparse.Namespace, tally: Tally, took: float) -> None:

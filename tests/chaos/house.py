@@ -23,6 +23,16 @@ LONGEST = 30.0  # seconds for anything the gateway is to do by itself
 _ROOT = Path(__file__).absolute().parents[2]  # the folder of `tests`, which may be a link
 _ESTABLISHED_TO_CLOSING = frozenset({"01", "02", "03", "04", "05", "06", "08", "09", "0B"})  # not LISTEN
 _MB = 1024 * 1024
+REFUSED_SETTINGS = "the settings could not be reloaded, those before stay in force: "
+
+# Who asks.  "open" has no limit of its own, "rated" may ask little, "poor" may spend little.
+KEYS = {
+    None: "the-servers-own-key-0123456789",
+    "open": "open-key-0123456789",
+    "rated": "rated-key-0123456789",
+    "poor": "poor-key-0123456789",
+}
+RATE_A_MINUTE, BUDGET_USD = 30, 0.01
 
 CONFIGURATION = """
 [tiers]
@@ -32,14 +42,20 @@ COMPLEX = ["responses:sim-large", "chat:sim-large", "messages:sim-large"]
 REASONING = ["messages:sim-reasoning", "chat:sim-reasoning"]
 [providers.chat]
 kind = "openai"
+local = false
+private = true
 base_url = "{url}/v1"
 api_key = "none-is-asked-for"
 [providers.messages]
 kind = "anthropic"
+local = false
+private = true
 base_url = "{url}"
 api_key = "none-is-asked-for"
 [providers.responses]
 kind = "openai-responses"
+local = false
+private = true
 base_url = "{url}/v1"
 api_key = "none-is-asked-for"
 [timeouts]
@@ -52,9 +68,22 @@ breaker_open_for = 0.5
 breaker_longest_open = 2.0
 [telemetry]
 path = "{ledger}"
+[pricing.overrides]
+"chat:*" = {{ input = 1, output = 10 }}
+"messages:*" = {{ input = 1, output = 10 }}
+"responses:*" = {{ input = 1, output = 10 }}
+[tenants.open]
+api_key = "{keys[open]}"
+[tenants.rated]
+api_key = "{keys[rated]}"
+requests_per_minute = {rate}
+[tenants.poor]
+api_key = "{keys[poor]}"
+budget_usd_per_month = {budget}
 [server]
 port = 0
-ping_seconds = 0.3
+api_key = "{own_key}"
+ping_seconds = {pings}
 drain_seconds = 5
 max_in_flight = {most}
 max_queued = 4
@@ -64,12 +93,15 @@ queue_seconds = 0.5
 
 @define
 class Process:
-    """A gateway under way."""
+    """A gateway under way; *settings* is all of its file but how often it pings."""
 
     popen: "subprocess.Popen[str]"
     url: str
     ledger: Path
     errors: Path
+    config: Path
+    settings: dict[str, Any]
+    hung_up: int = 0
 
     def rss(self) -> float:
         """Resident memory, in MB."""
@@ -106,12 +138,30 @@ class Process:
     def complaints(self) -> list[str]:
         """What it wrote to standard error, unasked."""
         lines = self.errors.read_text("utf-8", "replace").splitlines()
-        return [line for line in lines if not line.startswith("tasks ")]
+        return [line for line in lines if not line.startswith(("tasks ", REFUSED_SETTINGS))]
+
+    def hang_up(self) -> None:
+        """SIGHUP with new settings, every third time with wrong ones; waits for nothing."""
+        self.hung_up += 1
+        pings = '"often"' if self.hung_up % 3 == 0 else str(0.2 + self.hung_up % 2 / 10)
+        # Replaced whole: half a file would be an error of ours.
+        written = self.config.with_suffix(".new")
+        written.write_text(CONFIGURATION.format(**self.settings, pings=pings), "utf-8")
+        written.replace(self.config)
+        self.popen.send_signal(signal.SIGHUP)
+
+    def reloads(self) -> tuple[int, int]:
+        """How many reloads worked, and how many were refused."""
+        told = self.health()["configuration"]
+        return told["reloads"], told["failed_reloads"]
 
     def ledger_health(self) -> dict[str, Any]:
-        ready: dict[str, Any] = httpx.get(f"{self.url}/health/ready", timeout=LONGEST).json()
-        told: dict[str, Any] = ready["ledger"]
+        told: dict[str, Any] = self.health()["ledger"]
         return told
+
+    def health(self) -> dict[str, Any]:
+        ready: dict[str, Any] = httpx.get(f"{self.url}/health/ready", timeout=LONGEST).json()
+        return ready
 
     def stop(self) -> int:
         """SIGTERM, and the exit status."""
@@ -139,7 +189,11 @@ def gateway(folder: Path, disk: Path, upstream: str, *, most: int) -> Iterator[P
     """``lynkr serve``, its ledger on *disk*; killed in the end if it still runs."""
     config, errors = folder / "lynkr.toml", folder / "stderr.txt"
     ledger = disk / "ledger.sqlite3"
-    config.write_text(CONFIGURATION.format(url=upstream, ledger=ledger, most=most), "utf-8")
+    settings: dict[str, Any] = {
+        "url": upstream, "ledger": ledger, "most": most, "keys": KEYS, "own_key": KEYS[None],
+        "rate": RATE_A_MINUTE, "budget": BUDGET_USD,
+    }  # fmt: skip
+    config.write_text(CONFIGURATION.format(**settings, pings=0.3), "utf-8")
     environment = environment_of_children() | {"HOME": str(folder)}
     with errors.open("w") as sink:
         popen = subprocess.Popen(
@@ -152,7 +206,7 @@ def gateway(folder: Path, disk: Path, upstream: str, *, most: int) -> Iterator[P
         found = re.search(r"(http://127\.0\.0\.1:\d+)", line)
         if found is None:
             raise RuntimeError(f"the gateway did not start: {errors.read_text('utf-8')}")
-        yield Process(popen, found[1], ledger, errors)
+        yield Process(popen, found[1], ledger, errors, config, settings)
     finally:
         if popen.poll() is None:
             popen.kill()

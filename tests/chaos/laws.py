@@ -21,7 +21,7 @@ class Dialect(StrEnum):
 
 @frozen
 class Ask:
-    """One request: its answer must end with *word*, or call the tool if it *calls*."""
+    """One request of *tenant*: its answer must end with *word*, or call the tool if it *calls*."""
 
     dialect: Dialect
     model: str
@@ -29,6 +29,7 @@ class Ask:
     word: str
     stream: bool
     calls: bool
+    tenant: str | None = None
 
     def body(self) -> dict[str, Any]:
         words = f"{self.text} {self.word}"

@@ -1,4 +1,4 @@
-"""Clients of every dialect, some of whom leave and some of whom talk nonsense, at a bounded rate."""
+"""Clients of every dialect and tenant at a bounded rate: some leave, some read slowly, some talk nonsense."""
 
 import asyncio
 import json
@@ -9,12 +9,14 @@ from collections import Counter
 import aiohttp
 from attrs import Factory, define
 
+from tests.chaos.house import KEYS
 from tests.chaos.laws import Ask, Dialect, LawBroken, judged
 from tests.gateway.house import EASY, HARD
 
 HUNG = 30.0  # seconds; the gateway's own deadline is 10, the client's network loopback
 _MODELS = ("lynkr-auto", "lynkr-auto", "chat:sim-small", "messages:sim-large", "responses:sim-medium")
 _DECISION = "x-lynkr-decision-id"
+_TENANTS = (None, None, None, None, "open", "open", "open", "open", "rated", "poor")
 
 
 @define
@@ -85,11 +87,13 @@ class Load:
         kind = chance.random()
         if kind < 0.03:
             return await self._nonsense(session, ask)
+        if kind < 0.04:
+            return await self._stranger(session, ask)
         if kind < 0.05:
             return await self._count(session, ask)
         if kind < 0.08:
             return await self._leave_early(session, ask, chance.uniform(0.0, 0.3))
-        async with session.post(ask.dialect, json=ask.body()) as answer:
+        async with session.post(ask.dialect, json=ask.body(), headers=_key(ask)) as answer:
             decision = answer.headers.get(_DECISION)
             if decision is not None:
                 if decision in self.tally.ids:
@@ -100,14 +104,16 @@ class Load:
                     break
                 answer.close()
                 return "left in the middle"
-            data = await answer.read()
+            data = await (_read_slowly(answer, chance) if kind < 0.2 else answer.read())
             if decision is None and answer.status == 200:
                 raise LawBroken("an answer without an id")
             return judged(ask, answer.status, answer.headers, data)
 
     async def _nonsense(self, session: aiohttp.ClientSession, ask: Ask) -> str:
         body = json.dumps(ask.body()).encode()[:-2]
-        async with session.post(ask.dialect, data=body, headers={"content-type": "application/json"}) as got:
+        async with session.post(
+            ask.dialect, data=body, headers={"content-type": "application/json"} | _key(ask)
+        ) as got:
             data = await got.read()
             if got.status not in (400, 503):
                 raise LawBroken(f"nonsense was answered with {got.status}")
@@ -115,9 +121,18 @@ class Load:
                 self.tally.ids.add(decision)
             return judged(ask, got.status, got.headers, data)
 
+    async def _stranger(self, session: aiohttp.ClientSession, ask: Ask) -> str:
+        """One without a key, or with half of one."""
+        half = {"x-api-key": KEYS[None][:-1]} if ask.stream else {}
+        async with session.post(ask.dialect, json=ask.body(), headers=half) as got:
+            data = await got.read()
+            if got.status != 401 or _DECISION in got.headers:
+                raise LawBroken(f"a stranger was answered with {got.status}")
+            return judged(ask, got.status, got.headers, data)
+
     async def _count(self, session: aiohttp.ClientSession, ask: Ask) -> str:
         body = {"model": ask.model, "messages": [{"role": "user", "content": ask.text}]}
-        async with session.post("/v1/messages/count_tokens", json=body) as got:
+        async with session.post("/v1/messages/count_tokens", json=body, headers=_key(ask)) as got:
             data = await got.json()
             if got.status == 503:
                 return judged(ask, got.status, got.headers, json.dumps(data).encode())
@@ -128,7 +143,8 @@ class Load:
     async def _leave_early(self, session: aiohttp.ClientSession, ask: Ask, after: float) -> str:
         """Leave after so many seconds, whatever came by then."""
         try:
-            async with asyncio.timeout(after), session.post(ask.dialect, json=ask.body()) as got:
+            asking = session.post(ask.dialect, json=ask.body(), headers=_key(ask))
+            async with asyncio.timeout(after), asking as got:
                 if (decision := got.headers.get(_DECISION)) is not None:
                     self.tally.ids.add(decision)
                 data = await got.read()
@@ -136,6 +152,21 @@ class Load:
             self.tally.left_early += 1
             return "left early"
         return judged(ask, got.status, got.headers, data)
+
+
+def _key(ask: Ask) -> dict[str, str]:
+    return {"authorization": f"Bearer {KEYS[ask.tenant]}"}
+
+
+async def _read_slowly(answer: aiohttp.ClientResponse, chance: random.Random) -> bytes:
+    """A little at a time, with rests: two seconds of them at most, so that nobody times out."""
+    data, rests = b"", 20
+    while piece := await answer.content.read(64 if rests else -1):
+        data += piece
+        if rests:
+            rests -= 1
+            await asyncio.sleep(chance.uniform(0.0, 0.1))
+    return data
 
 
 def _ask(chance: random.Random, number: int) -> Ask:
@@ -148,4 +179,5 @@ def _ask(chance: random.Random, number: int) -> Ask:
         word=f"number-{number}",
         stream=chance.random() < 0.7,
         calls=calls,
+        tenant=chance.choice(_TENANTS),
     )

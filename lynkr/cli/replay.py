@@ -21,6 +21,7 @@ from lynkr.telemetry import TelemetryStore
 
 _UNITS: Final = {"h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _MOVES: Final = 3
+_AGO: Final = re.compile(r"(\d{1,6})([hdw])")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +103,7 @@ def time_of(text: str, now: float) -> float:
     Raises:
         ConfigError: it is neither.
     """
-    ago = re.fullmatch(r"(\d{1,6})([hdw])", text)
+    ago = _AGO.fullmatch(text)
     if ago is not None:
         return now - int(ago[1]) * _UNITS[ago[2]]
     try:

@@ -102,10 +102,21 @@ def turn_of(asked: Asked) -> Turn:
     )
 
 
+def _names(prompt: str, tool: str) -> bool:
+    """Whether *tool* stands in *prompt* as a word of its own."""
+    at = prompt.find(tool)
+    while at >= 0:
+        beside = prompt[max(at - 1, 0) : at] + prompt[at + len(tool) : at + len(tool) + 1]
+        if not any(sign.isalnum() or sign == "_" for sign in beside):
+            return True
+        at = prompt.find(tool, at + 1)
+    return False
+
+
 def _called_tools(asked: Asked) -> tuple[str, ...]:
     if not asked.tools or asked.result is not None or asked.forced == "none":
         return ()
-    named = tuple(name for name in asked.tools if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", asked.prompt))
+    named = tuple(name for name in asked.tools if _names(asked.prompt, name))
     if asked.forced in asked.tools:
         return (str(asked.forced),)
     if named:

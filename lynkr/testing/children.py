@@ -16,6 +16,7 @@ from typing import IO, Final, Self
 from lynkr.errors import LynkrError
 
 _LAST_LINES: Final = 3
+_ADDRESS: Final = re.compile(r"(https?://\S+)")
 _PATIENCE: Final = 5.0  # seconds between asking a process to end and ending it
 _KEPT: Final = frozenset(
     {"PATH", "HOME", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START"}
@@ -57,7 +58,7 @@ class Child:
         arguments: Sequence[str] = (),
         *,
         environ: Mapping[str, str],
-        ready: re.Pattern[str] = re.compile(r"(https?://\S+)"),
+        ready: re.Pattern[str] = _ADDRESS,
         timeout: float = 60.0,
     ) -> None:
         self._module = module

@@ -24,6 +24,7 @@ _Level: TypeAlias = list[dict[str, object] | list[object]]
 Spans: TypeAlias = dict[str, tuple[int, int]]
 _UNREAD: Final = object()
 _FEW: Final = 4_096
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class ExactFloat(float):
@@ -321,7 +322,7 @@ def dump(body: object) -> bytes:
 
 
 def _escape_surrogates(text: str) -> bytes:
-    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8")
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8")
 
 
 # What stands for a `RawJson` while the C encoder runs; about four times as fast as writing in Python.

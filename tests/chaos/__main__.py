@@ -198,7 +198,8 @@ def _run(options: argparse.Namespace, upstream: Child, process: Process, disk: D
     print(f"leaked          {sockets} sockets, {leaked} tasks")
     tenths = [f"{mb:.0f}" for _, mb in watched.memory[:: max(1, len(watched.memory) // 10)]]
     print(f"memory          {' '.join(tenths)} MB,")
-    print(f"                {slope_of(settled_half(watched.memory)):+.3f} MB per 1,000 requests in the second half")
+    slope = slope_of(settled_half(watched.memory))
+    print(f"                {slope:+.3f} MB per 1,000 requests in the second half")
     for line in broken[:20]:
         print(f"BROKEN          {line}")
     print(f"{len(broken)} laws broken" if broken else "every law held")

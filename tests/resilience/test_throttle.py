@@ -1,13 +1,9 @@
-"""Adaptive throttling against a plain model of the SRE book's formula, and bulkheads."""
-
-from collections import Counter
+"""Adaptive throttling against a plain model of the SRE book's formula."""
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from lynkr.resilience.bulkhead import Bulkheads
 from lynkr.resilience.throttle import AdaptiveThrottle, ThrottleConfig, Throttles
 
 
@@ -94,24 +90,3 @@ def test_credentials_do_not_answer_for_each_other() -> None:
     assert throttles.throttle("two").admits(0.0, 0.0)
     throttles.throttle("three")
     assert throttles.refused == 1, "what was counted stays counted"
-
-
-@given(st.lists(st.sampled_from(["a", "b", "-a", "-b"]), max_size=60), st.integers(1, 4))
-def test_no_more_calls_are_under_way_than_a_bulkhead_lets_in(steps: list[str], limit: int) -> None:
-    bulkheads, inside = Bulkheads({"a": limit}), Counter[str]()
-    refused = 0
-    for step in steps:
-        provider = step.removeprefix("-")
-        if step == provider:
-            expected = provider != "a" or inside["a"] < limit
-            assert bulkheads.enter(provider) == expected
-            inside[provider] += expected
-            refused += not expected
-        elif inside[provider]:
-            bulkheads.leave(provider)
-            inside[provider] -= 1
-        else:
-            with pytest.raises(ValueError, match="no call"):
-                bulkheads.leave(provider)
-        assert inside["a"] <= limit
-    assert bulkheads.refused == refused

@@ -10,10 +10,12 @@ A pattern passes if it never has two ways to read a text:
 Those that pass otherwise stand below with the reason.
 """
 
+import ast
 import importlib
 import pkgutil
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -212,6 +214,45 @@ def test_a_pattern_does_work_in_proportion_to_its_text(name: str) -> None:
 def test_there_are_patterns_and_the_exceptions_are_among_them() -> None:
     assert len(PATTERNS) > 40
     assert {*ANCHORED, *ARGUED} <= set(PATTERNS)
+
+
+def unseen_in(tree: ast.AST, *, inside: bool = False) -> Iterator[int]:
+    """Lines with a pattern that no module's value holds: made in a function, or handed to `re` as text."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=name)) if name != "escape" and (
+                inside or name != "compile"
+            ):
+                yield node.lineno
+            case ast.ImportFrom(module="re"):
+                yield node.lineno
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef)
+        yield from unseen_in(node, inside=inside or is_function)
+
+
+def test_no_pattern_is_made_where_this_test_does_not_see_it() -> None:
+    unseen = {
+        f"{module.__file__}:{line}"
+        for module in modules()
+        if module.__file__ is not None
+        for line in unseen_in(ast.parse(Path(module.__file__).read_text("utf-8")))
+    }
+    assert unseen == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x): return re.match('a', x)",
+        "f = re.sub('a', 'b', x)",
+        "from re import match",
+        "def f(x=re.compile('a')): pass",
+        "class A:\n    P = re.compile('a')",
+    ],
+)
+def test_patterns_that_are_not_seen_are_known_as_such(code: str) -> None:
+    assert list(unseen_in(ast.parse(code)))
+    assert not list(unseen_in(ast.parse("P = re.compile('a')\nQ = (re.compile(re.escape('b')),)")))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from lynkr.telemetry.record import (
     SignalKind,
     Totals,
 )
-from lynkr.telemetry.signals import Turn, is_turn, latest, place_of, reaction
+from lynkr.telemetry.signals import Course, Turn, is_turn
 from lynkr.telemetry.store import AttemptCell
 from lynkr.telemetry.sums import Cell, Dimension, Order, cells_of
 
@@ -33,6 +33,7 @@ class _Kept:
     number: int
     signals: dict[tuple[str, str], Signal] = field(factory=dict[tuple[str, str], Signal])
     followed: bool = False
+    turn: Turn | None = None
 
     @property
     def place(self) -> tuple[float, int]:
@@ -44,6 +45,14 @@ class _Kept:
         return said | {SignalKind.FOLLOWED} if self.followed else said
 
 
+@define
+class _Session:
+    """A session's course, and the records of its turns by their numbers."""
+
+    course: Course = field(factory=Course)
+    turns: dict[int, _Kept] = field(factory=dict[int, _Kept])
+
+
 class MemoryStore:
     """The last *max_records* records written; older ones are dropped."""
 
@@ -52,7 +61,7 @@ class MemoryStore:
             raise ValueError("max_records must be at least 1")
         self._max_records = max_records
         self._records: dict[str, _Kept] = {}  # in the order written
-        self._sessions: dict[str, dict[str, _Kept]] = {}
+        self._sessions: dict[str, _Session] = {}
         self._number = 0
         self._lock = threading.Lock()
         self._closed = False
@@ -168,18 +177,24 @@ class MemoryStore:
         # Encode what is deferred: numbers and codes are kept, and not the words they were drawn from.
         for deferred in (record.features, record.decision):
             _ = len(deferred or ())
-        session = {} if record.session is None else self._sessions.setdefault(record.session, {})
-        turns = [Turn.of(kept.record, kept.number) for kept in session.values() if is_turn(kept.record)]
-        said = reaction(record, latest(sorted(turns, key=place_of), record.at))
-        if said is not None:
+        self._number += 1
+        kept = self._records[record.id] = _Kept(record, self._number)
+        if record.session is None:
+            return
+        session = self._sessions.get(record.session)
+        said = None if session is None else session.course.reaction(record)
+        if session is not None and said is not None:
             turn, kind = said
-            earlier = next(kept for kept in session.values() if kept.number == turn.seq)
+            earlier = session.turns[turn.seq]
             if kind is SignalKind.FOLLOWED:
                 earlier.followed = True
             else:
                 self._hear(Signal(earlier.record.id, kind, record.at))
-        self._number += 1
-        self._records[record.id] = session[record.id] = _Kept(record, self._number)
+        if is_turn(record):
+            session = self._sessions.setdefault(record.session, _Session())
+            kept.turn = Turn.of(record, self._number)
+            session.course.add(kept.turn)
+            session.turns[self._number] = kept
 
     def _hear(self, signal: Signal) -> bool:
         kept = self._records.get(signal.request)
@@ -189,10 +204,11 @@ class MemoryStore:
 
     def _drop(self, id: str) -> None:
         kept = self._records.pop(id)
-        if kept.record.session is not None:
+        if kept.record.session is not None and kept.turn is not None:
             session = self._sessions[kept.record.session]
-            del session[id]
-            if not session:
+            session.course.drop(kept.turn)
+            del session.turns[kept.number]
+            if not session.turns:
                 del self._sessions[kept.record.session]
 
     def _matching(self, query: Query) -> list[_Kept]:

@@ -300,11 +300,19 @@ def m004_roll_ups_of_failures_and_an_index_of_sessions(execute: Execute) -> None
     """)
 
 
+def m005_steps_as_arrays(_execute: Execute) -> None:
+    """The steps of a trace may be arrays from here on (`lynkr.telemetry.rows.detail_row`); no table changes.
+
+    So that an older lynkr, which knows objects only, refuses the file by name instead of failing on its rows.
+    """
+
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     m001_requests_and_attempts,
     m002_what_a_decision_saw_and_what_became_of_it,
     m003_roll_ups,
     m004_roll_ups_of_failures_and_an_index_of_sessions,
+    m005_steps_as_arrays,
 )
 
 

@@ -43,7 +43,7 @@ from lynkr.telemetry.sums import DAY, HOUR, NO_SKETCHES, SUM_NAMES, Dimension, O
 if TYPE_CHECKING:
     import sqlite3
 
-TAIL: Final = 1_000
+TAIL: Final = 2_000
 CHUNK: Final = 20_000
 
 _ORDERING: Final[Mapping[Order, str]] = MappingProxyType(

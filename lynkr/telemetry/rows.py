@@ -7,7 +7,7 @@ say it, because refusing it would cost the whole batch.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from lynkr.model import Json, Loss, Usage, WireFormat
 from lynkr.pricing.baseline import Cost
@@ -15,39 +15,64 @@ from lynkr.resilience.outcome import AttemptKind, Outcome
 from lynkr.routing.context import RequestClass
 from lynkr.routing.decision import Step, Target, Tier
 from lynkr.routing.recorded import Deferred
+from lynkr.telemetry.json_cells import json_cell
 from lynkr.telemetry.record import AttemptRecord, Ending, Record
 from lynkr.telemetry.signals import Turn
-from lynkr.wire.json_body import dump
 
 Cell = int | float | str | None
 Row = tuple[Cell, ...]
+Written = tuple[tuple[int, ...], Row]
+"""A row to be written: the numbers of its blocks but the first, and the cells of all of them."""
 
 _USAGE: Final = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
     "reasoning_tokens",
 )  # fmt: skip
-REQUEST_COLUMNS: Final = (
-    "id", "at", "ending", "status", "tier", "served_tier", "score", "reason", "provider", "model", "session",
-    *_USAGE,
-    "cost_microusd", "baseline_microusd", "baseline", "price_version", "seconds", "seconds_to_first_event",
-    "error", "client_format", "requested_model", "stream",
-    "partial", "tenant", "agent", "request_class", "traffic", "propensity", "seed", "tools_offered",
-    "tool_calls", "failed_results", "opens_turn", "ask_digest", "uncached_microusd",
-    "baseline_uncached_microusd", "baseline_low_microusd", "baseline_high_microusd", "least_microusd",
-    "overhead_microusd", "response_cache_microusd", "compression_microusd", "fallbacks", "retries", "hedges",
+_COUNTED: Final = _USAGE[:2]
+_CACHED: Final = _USAGE[2:]
+
+# The columns of each table in blocks: a row leaves out those blocks that would be all NULL, but for the
+# first.  To bind NULL takes ten times as long as a number: `sqlite3` looks for an adapter each time.
+REQUEST_BLOCKS: Final = (
+    (
+        "id", "at", "ending", "status", "session", "seconds", "client_format", "requested_model", "stream",
+        "tools_offered", "fallbacks", "retries", "hedges",
+    ),
+    (
+        "tier", "score", "reason", "propensity", "seed", "traffic", "failed_results", "opens_turn",
+        "ask_digest",
+    ),
+    (
+        "served_tier", "provider", "model", "seconds_to_first_event", "partial", "tool_calls",
+        "price_version", *_COUNTED,
+    ),
+    _CACHED,
+    ("cost_microusd", "uncached_microusd"),
+    (
+        "baseline", "baseline_microusd", "baseline_uncached_microusd", "baseline_low_microusd",
+        "baseline_high_microusd",
+    ),
+    ("tenant", "agent", "request_class"),
+    (
+        "error", "least_microusd", "overhead_microusd", "response_cache_microusd",
+        "compression_microusd",
+    ),
 )  # fmt: skip
+DETAIL_BLOCKS: Final = (("trace", "losses"), ("features", "decision"), ("prompt", "answer"))
+ATTEMPT_BLOCKS: Final = (
+    ("provider", "model", "started", "seconds", "outcome"),
+    ("kind", "cancelled"),
+    ("status", "partial", *_COUNTED),
+    _CACHED,
+    ("cost_microusd",),
+    ("error", "detail"),
+)
 _COST: Final = (
     "cost_microusd", "baseline_microusd", "baseline", "price_version", "uncached_microusd",
     "baseline_uncached_microusd", "baseline_low_microusd", "baseline_high_microusd", "least_microusd",
     "overhead_microusd", "response_cache_microusd", "compression_microusd",
 )  # fmt: skip
 TURN_COLUMNS: Final = ("seq", "at", "tier", "opens_turn", "ask_digest", "failed_results", "heard")
-DETAIL_COLUMNS: Final = ("trace", "losses", "prompt", "answer", "features", "decision")
-ATTEMPT_COLUMNS: Final = (
-    "provider", "model", "started", "seconds", "status", "outcome", "error", "detail",
-    *_USAGE,
-    "cost_microusd", "kind", "cancelled", "partial",
-)  # fmt: skip
 
 # No request has a million million tokens or costs a million dollars.  Far below what a column holds, so
 # that sums over millions of rows stay within 64 bits.
@@ -61,92 +86,136 @@ class Cells(Protocol):
     def __getitem__(self, column: str, /) -> Any: ...  # noqa: ANN401 - a cell is what its column says
 
 
-def request_row(record: Record) -> Row:
-    """The cells of `REQUEST_COLUMNS`."""
-    target, cost = record.target, record.cost
+def columns_of(blocks: Sequence[tuple[str, ...]], chosen: Sequence[int]) -> tuple[str, ...]:
+    """The columns that the cells of a row with these blocks stand in."""
+    return tuple(column for number in (0, *chosen) for column in blocks[number])
+
+
+def _written(*blocks: Row) -> Written:
+    """The row of these blocks, without those that hold nothing."""
+    chosen: list[int] = []
+    cells = blocks[0]
+    for number, block in enumerate(blocks[1:], 1):
+        if block != _NOTHING[len(block)]:
+            chosen.append(number)
+            cells += block
+    return tuple(chosen), cells
+
+
+_NOTHING: Final = tuple((None,) * length for length in range(10))
+
+
+def request_row(record: Record) -> Written:
+    """The row in the blocks of `REQUEST_BLOCKS`."""
+    target, cost, usage = record.target, record.cost, record.usage
     kinds = [attempt.kind for attempt in record.attempts]
-    return (
-        text_cell(record.id),
-        record.at,
-        record.ending.value,
-        _integer(record.status),
-        None if record.tier is None else record.tier.name,
-        None if record.served_tier is None else record.served_tier.name,
-        record.score,
-        text_cell(record.reason),
-        None if target is None else text_cell(target.provider),
-        None if target is None else text_cell(target.model),
-        text_cell(record.session),
-        *_usage_cells(record.usage),
-        _integer(cost.cost_microusd),
-        _integer(cost.baseline_microusd),
-        text_cell(cost.baseline),
-        text_cell(cost.price_version),
-        record.seconds,
-        record.seconds_to_first_event,
-        text_cell(record.error),
-        None if record.client_format is None else record.client_format.value,
-        text_cell(record.requested_model),
-        int(record.stream),
-        _flag(record.partial),
-        text_cell(record.tenant),
-        text_cell(record.agent),
-        None if record.request_class is None else record.request_class.value,
-        text_cell(record.traffic),
-        record.propensity,
-        record.seed if record.seed is None or -_MAX_INTEGER <= record.seed < _MAX_INTEGER else None,
-        _integer(record.tools_offered),
-        _integer(record.tool_calls),
-        _integer(record.failed_results),
-        _flag(record.opens_turn),
-        text_cell(record.ask_digest),
-        _integer(cost.uncached_microusd),
-        _integer(cost.baseline_uncached_microusd),
-        _integer(cost.baseline_low_microusd),
-        _integer(cost.baseline_high_microusd),
-        _integer(cost.least_microusd),
-        _integer(cost.overhead_microusd),
-        _integer(cost.response_cache_microusd),
-        _integer(cost.compression_microusd),
-        int(AttemptKind.FALLBACK in kinds),
-        kinds.count(AttemptKind.RETRY),
-        kinds.count(AttemptKind.HEDGE),
+    return _written(
+        (
+            text_cell(record.id),
+            record.at,
+            record.ending.value,
+            _integer(record.status),
+            text_cell(record.session),
+            record.seconds,
+            None if record.client_format is None else record.client_format.value,
+            text_cell(record.requested_model),
+            int(record.stream),
+            _integer(record.tools_offered),
+            int(AttemptKind.FALLBACK in kinds),
+            kinds.count(AttemptKind.RETRY),
+            kinds.count(AttemptKind.HEDGE),
+        ),
+        (
+            None if record.tier is None else record.tier.name,
+            record.score,
+            text_cell(record.reason),
+            record.propensity,
+            record.seed if record.seed is None or -_MAX_INTEGER <= record.seed < _MAX_INTEGER else None,
+            text_cell(record.traffic),
+            _integer(record.failed_results),
+            _flag(record.opens_turn),
+            text_cell(record.ask_digest),
+        ),
+        (
+            None if record.served_tier is None else record.served_tier.name,
+            None if target is None else text_cell(target.provider),
+            None if target is None else text_cell(target.model),
+            record.seconds_to_first_event,
+            _flag(record.partial),
+            _integer(record.tool_calls),
+            text_cell(cost.price_version),
+            _integer(usage.input),
+            _integer(usage.output),
+        ),
+        _cached_cells(usage),
+        (_integer(cost.cost_microusd), _integer(cost.uncached_microusd)),
+        (
+            text_cell(cost.baseline),
+            _integer(cost.baseline_microusd),
+            _integer(cost.baseline_uncached_microusd),
+            _integer(cost.baseline_low_microusd),
+            _integer(cost.baseline_high_microusd),
+        ),
+        (
+            text_cell(record.tenant),
+            text_cell(record.agent),
+            None if record.request_class is None else record.request_class.value,
+        ),
+        (
+            text_cell(record.error),
+            _integer(cost.least_microusd),
+            _integer(cost.overhead_microusd),
+            _integer(cost.response_cache_microusd),
+            _integer(cost.compression_microusd),
+        ),
     )
 
 
-def detail_row(record: Record) -> Row:
-    """The cells of `DETAIL_COLUMNS`."""
-    trace: list[Json] = [
-        {"name": step.name, "reason": step.reason, "score": step.score, "code": step.code, "data": step.data}
+def detail_row(record: Record) -> Written:
+    """The row in the blocks of `DETAIL_BLOCKS`.
+
+    A step is an array (name, reason, score, code, data; data left out where there are none): without
+    the five names it is two thirds as long.  Older ledgers have it as an object.
+    """
+    trace = [
+        (step.name, step.reason, step.score, step.code, step.data)
+        if step.data
+        else (step.name, step.reason, step.score, step.code)
         for step in record.trace
     ]
-    losses: list[Json] = [{"path": loss.path, "reason": loss.reason} for loss in record.losses]
-    return (
-        _json(trace),
-        _json(losses),
-        text_cell(record.prompt),
-        text_cell(record.answer),
-        None if record.features is None else _json(record.features),
-        None if record.decision is None else _json(record.decision),
+    losses = [{"path": loss.path, "reason": loss.reason} for loss in record.losses]
+    return _written(
+        (json_cell(trace) if trace else "[]", json_cell(losses) if losses else "[]"),
+        (_json_or_null(record.features), _json_or_null(record.decision)),
+        (text_cell(record.prompt), text_cell(record.answer)),
     )
 
 
-def attempt_row(attempt: AttemptRecord) -> Row:
-    """The cells of `ATTEMPT_COLUMNS`."""
-    return (
-        text_cell(attempt.target.provider),
-        text_cell(attempt.target.model),
-        attempt.started,
-        attempt.seconds,
-        _integer(attempt.status),
-        attempt.outcome.value,
-        text_cell(attempt.error),
-        text_cell(attempt.detail),
-        *_usage_cells(attempt.usage),
-        _integer(attempt.cost_microusd),
-        None if attempt.kind is None else attempt.kind.value,
-        _flag(attempt.cancelled),
-        _flag(attempt.partial),
+def _json_or_null(value: Mapping[str, Json] | None) -> str | None:
+    return None if value is None else json_cell(value.made() if isinstance(value, Deferred) else value)
+
+
+def attempt_row(attempt: AttemptRecord) -> Written:
+    """The row in the blocks of `ATTEMPT_BLOCKS`."""
+    usage = attempt.usage
+    return _written(
+        (
+            text_cell(attempt.target.provider),
+            text_cell(attempt.target.model),
+            attempt.started,
+            attempt.seconds,
+            attempt.outcome.value,
+        ),
+        (None if attempt.kind is None else attempt.kind.value, _flag(attempt.cancelled)),
+        (
+            _integer(attempt.status),
+            _flag(attempt.partial),
+            _integer(usage.input),
+            _integer(usage.output),
+        ),
+        _cached_cells(usage),
+        (_integer(attempt.cost_microusd),),
+        (text_cell(attempt.error), text_cell(attempt.detail)),
     )
 
 
@@ -164,7 +233,7 @@ def record_of(row: Cells, attempts: Sequence[Cells]) -> Record:
         served_tier=None if row["served_tier"] is None else Tier[row["served_tier"]],
         score=row["score"],
         reason=row["reason"],
-        trace=tuple(Step(**step) for step in json.loads(row["trace"])),
+        trace=tuple(map(_step_of, json.loads(row["trace"]))),
         session=row["session"],
         target=None if row["provider"] is None else Target(row["provider"], row["model"]),
         attempts=tuple(_attempt_of(attempt) for attempt in attempts),
@@ -200,6 +269,10 @@ def turn_of(row: Sequence[Any]) -> tuple[Turn, int]:
     return turn, heard
 
 
+def _step_of(value: Any) -> Step:  # noqa: ANN401  # reason: JSON enters here
+    return Step(**value) if isinstance(value, dict) else Step(*value)
+
+
 def _cost_of(row: Cells) -> Cost:
     return Cost(*(row[column] for column in _COST))
 
@@ -221,11 +294,13 @@ def _attempt_of(row: Cells) -> AttemptRecord:
     )
 
 
-def _usage_cells(usage: Usage) -> Row:
-    counts = (
-        usage.input, usage.output, usage.cache_read, usage.cache_write, usage.cache_write_1h, usage.reasoning,
-    )  # fmt: skip
-    return tuple(map(_integer, counts))
+def _cached_cells(usage: Usage) -> Row:
+    return (
+        _integer(usage.cache_read),
+        _integer(usage.cache_write),
+        _integer(usage.cache_write_1h),
+        _integer(usage.reasoning),
+    )
 
 
 def _usage_of(row: Cells) -> Usage:
@@ -250,26 +325,3 @@ def text_cell(value: str | None) -> str | None:
     if value is None or value.isascii():
         return value
     return value.encode("utf-8", "backslashreplace").decode()
-
-
-def _json(value: Json) -> str:
-    made = value.made() if isinstance(value, Deferred) else value
-    if not made:
-        return "[]" if isinstance(made, list) else "{}"
-    try:
-        return dump(made).decode()
-    except (TypeError, ValueError):  # no JSON in the strict sense: said as well as it can be
-        return _encode(made)
-
-
-def _plain(value: object) -> object:
-    """Mappings and sequences of any class as JSON; whatever else a step carries by its text."""
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[str, Json]", value))
-    if isinstance(value, Sequence):
-        return list(cast("Sequence[Json]", value))
-    return str(value)
-
-
-# One for all: `json.dumps` makes an encoder of its own on each call.
-_encode: Final = json.JSONEncoder(default=_plain, separators=(",", ":")).encode

@@ -17,9 +17,6 @@ def insert(table: str, columns: Sequence[str], ending: str = "") -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}"  # noqa: S608 - names of ours
 
 
-INSERT_REQUEST: Final = insert("requests", ("seq", *rows.REQUEST_COLUMNS))
-INSERT_DETAIL: Final = insert("details", ("request_seq", *rows.DETAIL_COLUMNS))
-INSERT_ATTEMPT: Final = insert("attempts", ("request_seq", "number", *rows.ATTEMPT_COLUMNS))
 INSERT_SIGNAL: Final = insert(
     "signals",
     ("request_seq", "kind", "source", "at", "note"),
@@ -27,13 +24,13 @@ INSERT_SIGNAL: Final = insert(
 )
 SELECT_RECORDS: Final = "SELECT * FROM requests JOIN details ON request_seq = seq"
 # `lynkr.telemetry.signals.is_turn`, in SQL.
-_TURNS: Final = """ FROM requests
-    WHERE session = ? AND at >= ? AND at <= ? AND seq < ? AND ending = 'ok' AND provider IS NOT NULL
+SELECT_TURNS: Final = f"""
+    SELECT {", ".join(rows.TURN_COLUMNS)} FROM requests
+    WHERE session = ? AND at >= ? AND at <= ? AND ending = 'ok' AND provider IS NOT NULL
     AND (traffic IS NULL OR traffic = 'main')
     AND (request_class IS NULL OR request_class NOT IN ('compaction', 'auxiliary'))
-"""
-SELECT_TURNS: Final = f"SELECT {', '.join(rows.TURN_COLUMNS)}{_TURNS}"
-SELECT_OLDEST_TURN: Final = f"SELECT at{_TURNS} ORDER BY at DESC LIMIT 1 OFFSET ?"
+    ORDER BY at DESC, seq DESC
+"""  # noqa: S608 - names of ours
 UPDATE_HEARD: Final = "UPDATE requests SET heard = ? WHERE seq = ?"
 
 _COMPARED: Final = "cost_microusd IS NOT NULL AND baseline_microusd IS NOT NULL"

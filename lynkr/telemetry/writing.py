@@ -2,29 +2,20 @@
 
 Theory of operation.  A batch is written table by table, so its rows get their
 numbers here: a transaction that may write is the only one, so the next numbers
-are known.  What a record says about the turns of its session needs those turns:
-they are read once per session and batch, and the batch's own are added as they pass.
+are known.  What a record says about the turns of its session is found out first,
+so that its own row is written with all that the batch says about it.  Turns that are in the
+ledger are read once per session and batch, as many as are looked at, and the batch's own are added as
+they pass.
 """
 
-from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from attrs import define
 
 from lynkr.telemetry import rollups, rows, statements
 from lynkr.telemetry.record import Ending, Record, Signal, SignalKind
-from lynkr.telemetry.signals import (
-    BITS,
-    LOOK_BACK,
-    MOST_TURNS,
-    Turn,
-    is_turn,
-    kinds_of,
-    latest,
-    place_of,
-    reaction,
-)
+from lynkr.telemetry.signals import BITS, LOOK_BACK, Course, Turn, is_turn, kinds_of
 from lynkr.telemetry.sums import fit_of
 
 if TYPE_CHECKING:
@@ -45,14 +36,17 @@ class Heard:
     bits: int = 0
 
 
+_NOTHING_HEARD: Final = Heard(0, False)
+
+
 @define
 class Prepared:
     """A record and its rows, made before the transaction begins."""
 
     record: Record
-    request: rows.Row
-    detail: rows.Row
-    attempts: list[rows.Row]
+    request: rows.Written
+    detail: rows.Written
+    attempts: list[rows.Written]
 
     @classmethod
     def of(cls, record: Record) -> "Prepared":
@@ -60,13 +54,13 @@ class Prepared:
             record,
             rows.request_row(record),
             rows.detail_row(record),
-            [rows.attempt_row(attempt) for attempt in record.attempts],
+            list(map(rows.attempt_row, record.attempts)),
         )
 
     @property
     def key(self) -> rows.Cell:
         """The id as the table has it."""
-        return self.request[0]
+        return self.request[1][0]
 
 
 def insert_all(connection: "sqlite3.Connection", batch: Sequence[Prepared], tail: int) -> int:
@@ -76,15 +70,33 @@ def insert_all(connection: "sqlite3.Connection", batch: Sequence[Prepared], tail
         return 0
     (first,) = connection.execute(_SELECT_NEXT).fetchone()
     numbered = list(enumerate(fresh, first))
-    connection.executemany(statements.INSERT_REQUEST, [(seq, *one.request) for seq, one in numbered])
-    connection.executemany(statements.INSERT_DETAIL, [(seq, *one.detail) for seq, one in numbered])
-    connection.executemany(
-        statements.INSERT_ATTEMPT,
-        [(seq, number, *row) for seq, one in numbered for number, row in enumerate(one.attempts)],
-    )
-    _react(connection, numbered)
+    heard, signals = _reactions(connection, numbered)
+    new = [(one.request, (seq, heard.pop(seq, _NOTHING_HEARD).bits)) for seq, one in numbered]
+    _insert(connection, "requests", ("seq", "heard"), rows.REQUEST_BLOCKS, new)
+    details = [(one.detail, (seq,)) for seq, one in numbered]
+    _insert(connection, "details", ("request_seq",), rows.DETAIL_BLOCKS, details)
+    attempts = [(row, (seq, at)) for seq, one in numbered for at, row in enumerate(one.attempts)]
+    _insert(connection, "attempts", ("request_seq", "number"), rows.ATTEMPT_BLOCKS, attempts)
+    connection.executemany(statements.INSERT_SIGNAL, signals)
+    _note(connection, heard.values())
     rollups.roll_up(connection, tail=tail)
     return len(fresh)
+
+
+def _insert(
+    connection: "sqlite3.Connection",
+    table: str,
+    leading: tuple[str, ...],
+    blocks: Sequence[tuple[str, ...]],
+    written: Iterable[tuple[rows.Written, rows.Row]],
+) -> None:
+    """Insert rows, each with the cells of its *leading* columns; those alike by one statement."""
+    alike: dict[tuple[int, ...], list[rows.Row]] = {}
+    for (chosen, cells), lead in written:
+        alike.setdefault(chosen, []).append(lead + cells)
+    for chosen, found in alike.items():
+        columns = leading + rows.columns_of(blocks, chosen)
+        connection.executemany(statements.insert(table, columns), found)
 
 
 def _unknown(connection: "sqlite3.Connection", batch: Sequence[Prepared]) -> list[Prepared]:
@@ -99,28 +111,38 @@ def _unknown(connection: "sqlite3.Connection", batch: Sequence[Prepared]) -> lis
     return [one for one in wanted if one.key not in known] if known else wanted
 
 
-def _react(connection: "sqlite3.Connection", numbered: Sequence[tuple[int, Prepared]]) -> None:
-    """Keep what each new record says about the turns of its session that were written before it."""
-    by_session: dict[rows.Cell, list[tuple[int, Record]]] = {}
-    for seq, one in numbered:
-        if one.record.session is not None:
-            by_session.setdefault(rows.text_cell(one.record.session), []).append((seq, one.record))
+def _reactions(
+    connection: "sqlite3.Connection", numbered: Sequence[tuple[int, Prepared]]
+) -> tuple[dict[int, Heard], list[rows.Row]]:
+    """What each new record says about the turns of its session that were written before it.
+
+    By the turns' numbers, and the signals among it as rows.
+    """
     heard: dict[int, Heard] = {}
     signals: list[rows.Row] = []
-    for session, records in by_session.items():
-        turns = _turns(connection, session, records, heard)
+    for session, records in _by_session(numbered).items():
+        older = _turns(connection, session, records, heard)
+        course = Course(older)
         for seq, record in records:
-            said = reaction(record, latest(turns, record.at))
+            said = course.reaction(record)
             if said is not None:
                 turn, kind = said
                 heard[turn.seq].bits |= BITS[kind]
                 if kind is not SignalKind.FOLLOWED:
                     signals.append((turn.seq, kind.value, "session", record.at, None))
             if is_turn(record):
-                insort(turns, Turn.of(record, seq), key=place_of)
+                course.add(Turn.of(record, seq))
                 heard[seq] = Heard(seq, record.tier is not None and record.ending is Ending.OK)
-    connection.executemany(statements.INSERT_SIGNAL, signals)
-    _note(connection, heard.values())
+        older.close()
+    return heard, signals
+
+
+def _by_session(numbered: Sequence[tuple[int, Prepared]]) -> dict[rows.Cell, list[tuple[int, Record]]]:
+    found: dict[rows.Cell, list[tuple[int, Record]]] = {}
+    for seq, one in numbered:
+        if one.record.session is not None:
+            found.setdefault(rows.text_cell(one.record.session), []).append((seq, one.record))
+    return found
 
 
 def _turns(
@@ -128,21 +150,20 @@ def _turns(
     session: rows.Cell,
     records: Sequence[tuple[int, Record]],
     heard: dict[int, Heard],
-) -> list[Turn]:
-    """The session's turns that were written before *records* and may matter to one of them, in order."""
+) -> Generator[Turn, None, None]:
+    """The session's turns that are in the ledger and may matter to *records*, the latest first.
+
+    They are read one by one, as they are looked at: seldom more than one is.
+    """
     times = [record.at for _, record in records]
-    first, seq = min(times), records[0][0]
-    # Nobody looks further back than so many turns, however many the session had within the hour.
-    before = (session, first - LOOK_BACK, first, seq, MOST_TURNS - 1)
-    oldest = connection.execute(statements.SELECT_OLDEST_TURN, before).fetchone()
-    span = (session, first - LOOK_BACK if oldest is None else oldest[0], max(times), seq)
-    turns: list[Turn] = []
-    for row in connection.execute(statements.SELECT_TURNS, span):
-        turn, bits = rows.turn_of(row)
-        turns.append(turn)
-        heard[turn.seq] = Heard(turn.seq, turn.tier is not None, bits, bits)
-    turns.sort(key=place_of)
-    return turns
+    found = connection.execute(statements.SELECT_TURNS, (session, min(times) - LOOK_BACK, max(times)))
+    try:
+        for row in found:
+            turn, bits = rows.turn_of(row)
+            heard[turn.seq] = Heard(turn.seq, turn.tier is not None, bits, bits)
+            yield turn
+    finally:
+        found.close()
 
 
 def _note(connection: "sqlite3.Connection", heard: Iterable[Heard]) -> None:

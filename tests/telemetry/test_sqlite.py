@@ -497,7 +497,7 @@ def test_a_file_damaged_while_open_raises_and_never_hangs(path: Path) -> None:
     store = SQLiteStore(path)
     pages = path.stat().st_size // 4096
     with path.open("r+b") as file:
-        for page in range(1, pages):
+        for page in range(2, pages):  # but for the first one, of 8192 bytes
             file.seek(page * 4096)
             file.write(b"\xa5" * 4096)
     with pytest.raises(sqlite3.DatabaseError):

@@ -269,8 +269,8 @@ def turn_of(row: Sequence[Any]) -> tuple[Turn, int]:
     return turn, heard
 
 
-def _step_of(value: Any) -> Step:  # noqa: ANN401  # reason: JSON enters here
-    return Step(**value) if isinstance(value, dict) else Step(*value)
+def _step_of(value: Mapping[str, Any] | Sequence[Any]) -> Step:
+    return Step(**value) if isinstance(value, Mapping) else Step(*value)
 
 
 def _cost_of(row: Cells) -> Cost:

@@ -32,8 +32,9 @@ They split by whose fault it was.  Only `lynkr.wire` renders them for clients.
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar, cast
 
+_Told = TypeVar("_Told", bound=BaseException)
 _NO_DETAILS: Mapping[str, object] = MappingProxyType({})
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -321,3 +322,23 @@ class GatewayClosed(LynkrError):
 
     status_hint = 503
     kind = "unavailable"
+
+
+def without_frames(error: _Told) -> _Told:
+    """*error*, not holding on to the frames it came through, nor the errors it came of to theirs.
+
+    For errors that were handled: where something in such a frame holds the error, request and body
+    would otherwise live until the cycle collector comes by.
+    """
+    known: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in known:
+            continue
+        known.add(id(one))
+        one.__traceback__ = None
+        todo += (one.__cause__, one.__context__)
+        if isinstance(one, BaseExceptionGroup):
+            todo += cast("tuple[BaseException, ...]", one.exceptions)
+    return error

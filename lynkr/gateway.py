@@ -20,6 +20,7 @@ from lynkr.errors import (
     LynkrError,
     RoutingError,
     UpstreamError,
+    without_frames,
 )
 from lynkr.exchange import Exchange, Ledger, Plan, WireExchange
 from lynkr.forwarding import error_headers, forwarded_headers, is_same_json
@@ -382,7 +383,7 @@ class Gateway:
             if not counting:
                 self._meter.admit(exchange)
         except LynkrError as error:
-            exchange.error = error
+            exchange.error = without_frames(error)
         except Exception as error:
             if not counting:
                 exchange.fail(error, started=False)
@@ -468,6 +469,7 @@ class Gateway:
 
     def _failed(self, exchange: WireExchange, error: LynkrError) -> WireReply:
         """*error* in the client's dialect; a provider's own words go through unmodified where they can."""
+        without_frames(error)
         told = error.last if isinstance(error, AllTargetsFailed) else error
         headers = {**exchange.headers(), "content-type": "application/json"}
         if isinstance(told, UpstreamError):

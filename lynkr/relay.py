@@ -9,7 +9,7 @@ from typing import Self
 
 from attrs import define, field
 
-from lynkr.errors import LynkrError
+from lynkr.errors import LynkrError, without_frames
 from lynkr.exchange import Exchange, WireExchange, stamp
 from lynkr.model import Event, Finish
 from lynkr.service import ByteStream, EventStream, Reply
@@ -144,7 +144,7 @@ class EncodedEvents:
 async def _break_off(exchange: WireExchange, reply: Reply, error: LynkrError) -> bytes:
     """End a stream that failed midway: the dialect's error event, and a failed record."""
     await reply.aclose()
-    exchange.finish(Ending.FAILED, reply.status, error)
+    exchange.finish(Ending.FAILED, reply.status, without_frames(error))
     return exchange.encode_error(error)
 
 

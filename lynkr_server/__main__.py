@@ -18,6 +18,7 @@ from lynkr.providers import AiohttpTransport
 from lynkr.secret import Secret
 from lynkr.settings import Settings, process_environment
 from lynkr.telemetry.log import LOGGER
+from lynkr_server import collector
 from lynkr_server.access import refuse_open_bind
 from lynkr_server.app import App
 from lynkr_server.dashboard import Dashboard
@@ -90,7 +91,9 @@ def _run(settings: Settings, read: Callable[[], Settings], *, dashboard: bool) -
             tenants=settings.tenants,
             dashboard=Dashboard(settings),
             reloader=Reloader(settings, read),
+            retired=collector.settle,
         )
+        collector.settle()
         server = Server(app, settings.server, notice=notice)
         server.run(sockets)
     return 1 if server.force_exit or not server.started else 0

@@ -14,7 +14,7 @@ from typing import Final
 
 from lynkr.assembly import build_gateway, served_models
 from lynkr.cli.dialects import codec_of
-from lynkr.errors import ClientWireError, GatewayClosed, LynkrError
+from lynkr.errors import ClientWireError, GatewayClosed, LynkrError, without_frames
 from lynkr.exchange import WireExchange
 from lynkr.gateway import Gateway
 from lynkr.hops import refuse_loop
@@ -74,7 +74,8 @@ class App:
     *factory* is called when the server starts, inside its event loop; the
     gateway it gives is closed when the server stops.  *dashboard* answers for
     the paths it owns, behind its own door.  *tenants* are let in by
-    their keys.  *reloader* makes the next gateway, when `reload` is called.
+    their keys.  *reloader* makes the next gateway, when `reload` is called;
+    *retired* is called when the one before has been closed.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class App:
         tenants: Mapping[str, TenantSettings] = MappingProxyType({}),
         dashboard: Dashboard | None = None,
         reloader: Reloader | None = None,
+        retired: Callable[[], None] = lambda: None,
     ) -> None:
         self._factory = factory
+        self._retired = retired
         self._dashboard = dashboard
         self._reloader = reloader
         self._reloading = asyncio.Lock()
@@ -175,7 +178,11 @@ class App:
             del self._using[gateway]
             closing = asyncio.ensure_future(gateway.retire(self._gateway.kept))
             self._retiring.add(closing)
-            closing.add_done_callback(self._retiring.discard)
+            closing.add_done_callback(self._closed)
+
+    def _closed(self, closing: asyncio.Task[None]) -> None:
+        self._retiring.discard(closing)
+        self._retired()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -221,7 +228,7 @@ class App:
         except ClientGone:
             return
         except LynkrError as error:
-            await self._refuse(error, self._codec_for(path, headers), send)
+            await self._refuse(without_frames(error), self._codec_for(path, headers), send)
         except asyncio.CancelledError:
             closed = GatewayClosed("the gateway is shutting down")
             await self._refuse(closed, self._codec_for(path, headers), send)

@@ -4,6 +4,7 @@ httptools collects a head of any size, and headers reach the application only
 when they are whole: too late to refuse an endless one.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -23,13 +24,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _in_head = True
     _head_size = 0
+    _is_lost = False
     _leave: Callable[[], None] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._extensions: dict[str, dict[object, object]] = {DEPARTURE: {"watch": self._watch}}
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
         self._head_size = 0
-        self.scope["extensions"] = {DEPARTURE: {"watch": self._watch}}
+        self.scope["extensions"] = self._extensions
 
     def _watch(self, leave: Callable[[], None] | None) -> None:
         """Call *leave* when the connection is lost; see `lynkr_server.http.Departure`."""
@@ -38,7 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         # A large body has paused the reading, without which nobody hears of the end.
         self.flow.resume_reading()
-        if self.cycle.disconnected:
+        if self._is_lost:
             self.loop.call_soon(self._gone)
 
     def _gone(self) -> None:
@@ -48,7 +54,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._is_lost = True
         self._gone()
+        # Nothing more is read: without these, which lead back here, reference counts free what is left.
+        del self.cycle, self.scope, self.headers, self._extensions
+        self.pipeline.clear()
 
     def on_headers_complete(self) -> None:
         self._in_head = False

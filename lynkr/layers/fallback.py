@@ -15,6 +15,7 @@ from lynkr.errors import (
     LynkrError,
     NotSent,
     UpstreamError,
+    without_frames,
 )
 from lynkr.layers.budget import budget_of
 from lynkr.layers.retry import MAX_ATTEMPTS
@@ -93,11 +94,15 @@ def fallback(
                 else:
                     if budget is not None:
                         budget.refund()
+                    ladder.forget()
                     return reply
                 made = max(len(call.journal.attempts), len(ladder.errors))
             if panic and (least_bad := ladder.least_bad) is not None:
                 forced = evolve(call, target=least_bad, alternatives=(), forced=True, kind=AttemptKind.PANIC)
-                return await service(forced)
+                try:
+                    return await service(forced)
+                finally:
+                    ladder.forget()
             raise ladder.failure()
 
         return send
@@ -167,9 +172,20 @@ class _Ladder:
             message = f"{target}: the request's deadline passed before it was sent"
             self.errors.append(DeadlineExceeded(message, target=str(target)))
 
+    def forget(self) -> None:
+        """Nobody will be told of the failures there were."""
+        for error in (*self.errors, *(refusal for _, refusal in self._refused)):
+            without_frames(error)
+
     def failure(self) -> LynkrError:
-        if not self.errors:
-            return min((error for _, error in self._refused), key=lambda error: error.retry_after or 0.0)
+        """What to tell; the rest is forgotten."""
+        refusals = [error for _, error in self._refused]
+        told = None if self.errors else min(refusals, key=lambda error: error.retry_after or 0.0)
+        for error in refusals:
+            if error is not told:
+                without_frames(error)
+        if told is not None:
+            return told
         if len(self.errors) == 1:
             return self.errors[0]
         return AllTargetsFailed(f"all {len(self.errors)} attempts failed", self.errors)
@@ -177,6 +193,7 @@ class _Ladder:
 
 def _flat(error: LynkrError) -> list[LynkrError]:
     if isinstance(error, AllTargetsFailed):
+        error.__traceback__ = None  # its members are told, each with its own
         return [leaf for inner in error.exceptions for leaf in _flat(inner)]  # type: ignore[arg-type]  # reason: members are LynkrErrors
     return [error]
 

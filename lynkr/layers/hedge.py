@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 from attrs import define, evolve, field
 
-from lynkr.errors import NotSent
+from lynkr.errors import NotSent, without_frames
 from lynkr.layers.budget import budget_of
 from lynkr.layers.retry import MAX_ATTEMPTS
 from lynkr.model import Event
@@ -141,6 +141,13 @@ class _Race:
             if self.winner is not None:
                 await _close(self.winner)
             raise
+        return self._outcome()
+
+    def _outcome(self) -> Reply:
+        told = None if self.winner is not None else self.errors[0]
+        for error in self.errors.values():
+            if error is not told:  # nobody will be
+                without_frames(error)
         if self.winner is not None:
             return self.winner
         raise self.errors[0]

@@ -9,7 +9,7 @@ import anyio
 from attrs import define, field, frozen
 from tenacity import AsyncRetrying, RetryCallState
 
-from lynkr.errors import AllTargetsFailed, LynkrError, NotSent, UpstreamBusy, UpstreamError
+from lynkr.errors import AllTargetsFailed, LynkrError, NotSent, UpstreamBusy, UpstreamError, without_frames
 from lynkr.layers.budget import budget_of
 from lynkr.resilience.budget import RetryBudget, RetryBudgets
 from lynkr.resilience.classify import Classifier, verdict_of
@@ -145,7 +145,11 @@ class _Retries:
             if told is error:
                 raise
             raise told from error
+        finally:
+            retrying.iter_state.reset()  # it refers to itself, and so to the request
         self._refund()
+        for forgotten in self.errors:
+            without_frames(forgotten)
         return reply
 
     def should_retry(self, state: RetryCallState) -> bool:

@@ -232,6 +232,8 @@ class BedrockEventDecoder:
         delta = object_of(body, "delta", "contentBlockDelta")
         kind = next(iter(delta), "")
         index = _block_index(body, "contentBlockDelta")
+        if not delta:  # says nothing, not even of what its block is made
+            return
         block = self._blocks.get(index)
         if block is None:
             self._new_index(body, "contentBlockDelta")

@@ -144,4 +144,4 @@ def test_a_budget_keeps_what_was_spent_of_it_over_a_reload(
     more = BUDGET.replace("0.03", "0.06")
     rewrite(tmp_path, below, "chat:m", more)
     hang_up(process, done=2, failed=0)
-    assert served() - before in (0, 1), "twice the budget leaves as much again"
+    assert before <= served() < 2 * before, "of twice the budget, what was spent is gone"

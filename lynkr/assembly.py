@@ -53,6 +53,7 @@ from lynkr.settings import (
     Settings,
     TenantSettings,
 )
+from lynkr.shared import Shared
 from lynkr.stores import MemoryResponses, ResponseStore
 from lynkr.telemetry import MemoryStore, Query, Recorder, RequestObserver, TelemetryStore
 from lynkr.telemetry.observers import Watching
@@ -266,8 +267,8 @@ def _constraints(rules: RoutingSettings | TenantSettings) -> Constraints:
     )
 
 
-def build_recorder(settings: Settings) -> Recorder:
-    """The ledger and the thread that writes it."""
+def build_recorder(settings: Settings, *, prunes: bool = True) -> Recorder:
+    """The ledger and the thread that writes it; one that *prunes* forgets old records too."""
     telemetry = settings.telemetry
     store: TelemetryStore
     if telemetry.file is None:
@@ -281,8 +282,8 @@ def build_recorder(settings: Settings) -> Recorder:
         store,
         capacity=telemetry.queue_size,
         batch=telemetry.batch_size,
-        keep=keep,
-        most=telemetry.retention_rows,
+        keep=keep if prunes else None,
+        most=telemetry.retention_rows if prunes else None,
     )
 
 
@@ -345,11 +346,13 @@ def build_gateway(
     transport: Transport | None = None,
     observers: Sequence[RequestObserver] = (),
     kept: Kept = Kept(),  # noqa: B008  # reason: a frozen value
+    shared: Shared | None = None,
 ) -> Gateway:
     """The gateway *settings* describe, which owns all it is made of.
 
     *observers* are shown every finished request, beside those the settings ask for.
-    *kept* are a predecessor's parts to go on with; what it lacks is made anew.
+    *kept* are a predecessor's parts to go on with; what it lacks is made anew.  *shared* makes it one of
+    several workers that together behave as one.
 
     *transport* is httpx unless given (asyncio and trio); under asyncio alone
     `lynkr.providers.AiohttpTransport` is several times cheaper under load.
@@ -366,7 +369,7 @@ def build_gateway(
     protection = build_protection(settings, breakers, prices)
     asked = build_observers(settings)
     providers = build_providers(settings, transport, prices)
-    recorder = kept.recorder or build_recorder(settings)
+    recorder = kept.recorder or build_recorder(settings, prunes=shared is None or shared.prunes)
     server = settings.server
     gateway = Gateway(
         router=build_router(settings, prices, providers),
@@ -390,6 +393,7 @@ def build_gateway(
         rates=rates_of(prices, settings.targets()),
         observers=(*observers, *asked),
         tracer=build_tracer(settings),
+        digest_key=None if shared is None else shared.digest_key,
     )
     for observer in asked:
         if isinstance(observer, Watching):

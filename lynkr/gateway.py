@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from secrets import token_bytes
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
@@ -81,7 +82,8 @@ class Gateway:
     weighs, *constraints* what a request may use, cost and take (by who asks).
     *observers* and *tracer* are shown every finished request, *refusals* (to which
     whoever refuses may add) count what was refused on this side, by cause.  *meter* holds
-    tenants to their limits, *bounds* clients to a size.  The
+    tenants to their limits, *bounds* clients to a size.  *digest_key* is the secret by which equal asks
+    are told; its own, unless given.  The
     gateway owns what it is given: closing it closes providers, transports,
     recorder and store.
     """
@@ -115,6 +117,7 @@ class Gateway:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         ids: Callable[[], str] | None = None,
+        digest_key: bytes | None = None,
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._breakers = breakers if breakers is not None else MemoryBreakers()
@@ -149,6 +152,7 @@ class Gateway:
             flagship=flagship,
             record_text=record_text,
             tell=None if self._observers is None else self._observers.tell,
+            digest_key=token_bytes(16) if digest_key is None else digest_key,
         )
         if layers is None:
             layers = standard_layers(self._breakers, clock=clock, monotonic=monotonic)

@@ -2,28 +2,28 @@
 
 import argparse
 import logging
+import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from attrs import evolve
 
-from lynkr.assembly import build_gateway, served_models
 from lynkr.errors import ConfigError
-from lynkr.providers import AiohttpTransport
 from lynkr.secret import Secret
 from lynkr.settings import Settings, process_environment
+from lynkr.shared import Shared
 from lynkr.telemetry.log import LOGGER
 from lynkr_server import collector
 from lynkr_server.access import refuse_open_bind
-from lynkr_server.app import App
-from lynkr_server.dashboard import Dashboard
-from lynkr_server.reload import Reloader
 from lynkr_server.server import Server, listen, url_of
+from lynkr_server.serving import app_of
+
+_LOG: Final = logging.getLogger("lynkr.server")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,23 +32,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="a TOML file")
     parser.add_argument("--host", help="address to bind (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to bind (default 8081; 0 takes a free one)")
+    parser.add_argument("--workers", type=int, help="processes that serve the port together (default 1)")
     parser.add_argument(
         "--dashboard",
         action="store_true",
         help="open the dashboard, with a key for this run, which is printed, where none is set",
     )
     arguments = parser.parse_args(argv)
-    chosen = {"server.host": arguments.host, "server.port": arguments.port}
-    overrides = {key: value for key, value in chosen.items() if value is not None}
+    chosen = {name: getattr(arguments, name) for name in ("host", "port", "workers")}
+    overrides = {f"server.{name}": value for name, value in chosen.items() if value is not None}
     try:
+        settings = Settings.from_process(arguments.config, overrides=overrides)
+        workers = settings.server.workers
 
         def read() -> Settings:
-            settings = Settings.from_process(arguments.config, overrides=overrides)
-            return settings.for_serving(process_environment())
+            return _settled(Settings.from_process(arguments.config, overrides=overrides), workers)
 
-        settings = read()
+        settings = settings.for_serving(process_environment())
         refuse_open_bind(settings.server.host, keyed=settings.asks_for_keys)
-        return _run(settings, read, dashboard=arguments.dashboard)
+        if settings.telemetry.log_requests:
+            _log_to(sys.stderr)
+        run = _run if workers == 1 else _run_workers
+        return run(settings, read, dashboard=arguments.dashboard)
     except ConfigError as error:
         sys.stderr.write(f"lynkr: {error}\n")
         return 2
@@ -64,39 +69,78 @@ def _log_to(stream: TextIO) -> None:
     logger.propagate = False
 
 
+def _settled(settings: Settings, workers: int) -> Settings:
+    """Newer *settings* for a server that runs *workers* of them."""
+    if settings.server.workers != workers:
+        _LOG.warning("server.workers has changed; that takes a restart")
+        settings = evolve(settings, server=evolve(settings.server, workers=workers))
+    return settings.for_serving(process_environment())
+
+
 def _run(settings: Settings, read: Callable[[], Settings], *, dashboard: bool) -> int:
-    if settings.telemetry.log_requests:
-        _log_to(sys.stderr)
-    host, port = settings.server.host, settings.server.port
+    """One process that does it all."""
     try:
-        sockets = listen(host, port)
+        sockets = listen(settings.server.host, settings.server.port)
     except OSError as error:
-        sys.stderr.write(f"lynkr: cannot listen on {host} port {port}: {error.strerror or error}\n")
-        return 1
-    with ExitStack() as closing:
+        return _cannot_listen(settings, error)
+    with ExitStack() as stack:
         for bound in sockets:
-            closing.enter_context(bound)
+            stack.enter_context(bound)
         notice = ""
         if dashboard:
-            key = None if settings.server.admin_key else Secret(secrets.token_urlsafe(24))
-            notice = _where_the_dashboard_is(f"{url_of(sockets[0])}/dashboard", key)
-            settings, read = _keyed(settings, key), partial(_keyed_anew, read, key)
-        # Made before the loop runs, so that what is wrong is said in one line; nothing is opened on the
-        # network until the first request.
-        gateway = build_gateway(settings, transport=AiohttpTransport())
-        app = App(
-            lambda: gateway,
-            settings.server,
-            models=served_models(settings),
-            tenants=settings.tenants,
-            dashboard=Dashboard(settings),
-            reloader=Reloader(settings, read),
-            retired=collector.settle,
-        )
+            settings, read, notice = _with_dashboard(settings, read, url_of(sockets[0]))
+        app = app_of(settings, read)
         collector.settle()
         server = Server(app, settings.server, notice=notice)
         server.run(sockets)
     return 1 if server.force_exit or not server.started else 0
+
+
+def _run_workers(settings: Settings, read: Callable[[], Settings], *, dashboard: bool) -> int:
+    """A parent, and several processes that serve."""
+    if not hasattr(os, "fork"):
+        raise ConfigError("server.workers is more than 1, and this system cannot fork; set it to 1")
+    # Reason: one process needs none of it, and Windows has not all of it.
+    from lynkr_server.workers import Listeners, Supervisor, attempt, run_folder, serve  # noqa: PLC0415
+
+    ledger = settings.telemetry.file
+    if ledger is None:
+        raise AssertionError("workers have a ledger in a file")
+    try:
+        listeners = Listeners(settings.server.host, settings.server.port, settings.server.workers)
+    except OSError as error:
+        return _cannot_listen(settings, error)
+    bound = listeners.of(0)
+    notice = ""
+    if dashboard:
+        settings, read, notice = _with_dashboard(settings, read, url_of(bound[0]))
+    told = "".join(f"listening on {url_of(one)}\n" for one in bound) + notice
+
+    def announce() -> None:
+        sys.stdout.write(told)
+        sys.stdout.flush()
+
+    with closing(listeners), run_folder(ledger) as folder:
+        shared = Shared(folder, secrets.token_bytes(16), of=settings.server.workers)
+        supervisor = Supervisor(
+            settings, read, listeners, partial(serve, shared), partial(attempt, shared), announce
+        )
+        return supervisor.run()
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> int:
+    host, port = settings.server.host, settings.server.port
+    sys.stderr.write(f"lynkr: cannot listen on {host} port {port}: {error.strerror or error}\n")
+    return 1
+
+
+def _with_dashboard(
+    settings: Settings, read: Callable[[], Settings], url: str
+) -> tuple[Settings, Callable[[], Settings], str]:
+    """The same with a dashboard that opens, and what to tell of it."""
+    key = None if settings.server.admin_key else Secret(secrets.token_urlsafe(24))
+    notice = _where_the_dashboard_is(f"{url}/dashboard", key)
+    return _keyed(settings, key), partial(_keyed_anew, read, key), notice
 
 
 def _where_the_dashboard_is(url: str, key: Secret | None) -> str:

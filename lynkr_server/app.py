@@ -74,8 +74,8 @@ class App:
     *factory* is called when the server starts, inside its event loop; the
     gateway it gives is closed when the server stops.  *dashboard* answers for
     the paths it owns, behind its own door.  *tenants* are let in by
-    their keys.  *reloader* makes the next gateway, when `reload` is called;
-    *retired* is called when the one before has been closed.
+    their keys.  *worker* is its number where several serve.  *reloader* makes the next
+    gateway, when `reload` is called; *retired* is called when the one before has been closed.
     """
 
     def __init__(
@@ -88,9 +88,11 @@ class App:
         dashboard: Dashboard | None = None,
         reloader: Reloader | None = None,
         retired: Callable[[], None] = lambda: None,
+        worker: int | None = None,
     ) -> None:
         self._factory = factory
         self._retired = retired
+        self._worker = {} if worker is None else {"worker": worker}
         self._dashboard = dashboard
         self._reloader = reloader
         self._reloading = asyncio.Lock()
@@ -148,8 +150,7 @@ class App:
             try:
                 loaded = await asyncio.to_thread(self._reloader.load, old.kept)
             except (LynkrError, OSError) as error:
-                self._reloads.failed += 1
-                self._reloads.current = False
+                self.keep_settings()
                 _LOG.error("the settings could not be reloaded, those before stay in force: %s", error)
                 return False
             self._gateway = loaded.gateway
@@ -162,6 +163,11 @@ class App:
             _LOG.info("the settings were reloaded")
         self._retire(old)
         return True
+
+    def keep_settings(self) -> None:
+        """Note that newer settings are there which cannot be used."""
+        self._reloads.failed += 1
+        self._reloads.current = False
 
     def leave(self) -> None:
         """Say from now on that no more requests are wanted; those that come are served."""
@@ -458,6 +464,7 @@ class App:
             "ledger": ledger,
             "circuits_open": len(gateway.unavailable()),
             "configuration": self._reloads.as_json(),
+            **self._worker,
         }
         await incoming.reply(200, {"status": "ready", **state})
 

@@ -20,6 +20,7 @@ from lynkr.kept import Kept
 from lynkr.listing import ServedModels
 from lynkr.providers import AiohttpTransport
 from lynkr.settings import Settings
+from lynkr.shared import Shared
 from lynkr_server.access import refuse_open_bind
 
 _LOG: Final = logging.getLogger("lynkr.server")
@@ -50,12 +51,16 @@ class Reloads:
 class Reloader:
     """Makes gateways of settings that are read anew each time.
 
-    *settings* are those in force, *read* gives newer ones.
+    *settings* are those in force, *read* gives newer ones; *shared* is what their gateway has
+    in common with other workers'.
     """
 
-    def __init__(self, settings: Settings, read: Callable[[], Settings]) -> None:
+    def __init__(
+        self, settings: Settings, read: Callable[[], Settings], shared: Shared | None = None
+    ) -> None:
         self._settings = settings
         self._read = read
+        self._shared = shared
 
     def load(self, kept: Kept) -> Loaded:
         """A gateway by the newest settings, going on with what *kept* has that they do not change.  Blocks.
@@ -70,6 +75,7 @@ class Reloader:
             if getattr(before.server, name) != getattr(after.server, name):
                 _LOG.warning("server.%s has changed; that takes a restart", name)
         models = served_models(after)
-        gateway = build_gateway(after, transport=AiohttpTransport(), kept=still_good(kept, before, after))
+        good = still_good(kept, before, after)
+        gateway = build_gateway(after, transport=AiohttpTransport(), kept=good, shared=self._shared)
         self._settings = after
         return Loaded(gateway, after, models)

@@ -18,7 +18,7 @@ from lynkr.settings import ServerSettings
 from lynkr_server.app import App
 from lynkr_server.protocol import BoundedProtocol
 
-_BACKLOG: Final = 2048
+BACKLOG: Final = 2048
 # Longer than clients keep an idle connection (httpx 5 s, aiohttp 15 s): the end that sends next should
 # be the one that closes, or a request meets a closing connection.
 _KEEP_ALIVE: Final = 75
@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
-                backlog=_BACKLOG,
+                backlog=BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
                 h11_max_incomplete_event_size=settings.max_header_bytes,
@@ -120,7 +120,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
         bound: list[socket.socket] = []
         for family, _, _, _, address in dict.fromkeys(addresses):
             try:
-                made = socket.create_server(address, family=family, backlog=_BACKLOG)
+                made = socket.create_server(address, family=family, backlog=BACKLOG)
             except OSError as error:
                 if error.errno not in _NO_SUCH_ADDRESS:
                     raise

@@ -18,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--host", help="the address to bind (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="the port to bind (default 8081; 0 takes a free one)")
+    parser.add_argument("--workers", type=int, help="processes that serve the port together (default 1)")
     parser.add_argument(
         "--dashboard",
         action="store_true",
@@ -39,11 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"{error.name} is not installed; run: pip install 'lynkr-router[server]'"
         ) from error
-    words = _words(arguments.config, arguments.host, arguments.port)
+    words = _words(arguments.config, arguments.host, arguments.port, arguments.workers)
     status = server.main([*words, "--dashboard"] if arguments.dashboard else words)
     return int(status or 0)
 
 
-def _words(config: Path | None, host: str | None, port: int | None) -> list[str]:
-    options = {"--config": config, "--host": host, "--port": port}
+def _words(config: Path | None, host: str | None, port: int | None, workers: int | None) -> list[str]:
+    options = {"--config": config, "--host": host, "--port": port, "--workers": workers}
     return [word for name, value in options.items() if value is not None for word in (name, str(value))]

@@ -187,6 +187,9 @@ class ProviderSettings:
 class ServerSettings:
     """Where the gateway listens and what it admits.
 
+    *workers* are the processes that serve the port; several share breakers, pins, tenants' limits and
+    the ledger, and each has its share of the bounds on requests at once.
+
     Any address but a loopback one needs an API key.  *api_key* and *api_keys*
     (several, to change them without a gap) are all accepted.  *admin_key* opens
     the dashboard and nothing else does; without it the dashboard is off.  *metrics_key*
@@ -204,6 +207,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = field(default=8081, validator=_port)
+    workers: int = field(default=1, validator=_positive)
     api_key: Secret | None = None
     api_key_env: str | None = field(default=None, validator=_variable)
     api_keys: tuple[Secret, ...] = ()
@@ -538,10 +542,18 @@ class Settings:
         return cls.load(find_file(environ) if path is None else path, environ, overrides=overrides)
 
     def for_serving(self, environ: Mapping[str, str]) -> Self:
-        """The same with the ledger in the user's state directory, unless *telemetry.path* was set."""
+        """The same with the ledger in the user's state directory, unless *telemetry.path* was set.
+
+        With several workers, breakers and pins are in files beside it, unless they have their own.
+
+        Raises:
+            ConfigError: several workers cannot share what these settings say.
+        """
+        from lynkr.settings.sharing import shared_settings  # noqa: PLC0415  # reason: it knows this tree
+
         if self.telemetry.path is not None:
-            return self
-        return evolve(self, telemetry=evolve(self.telemetry, path=ledger_file(environ)))
+            return shared_settings(self)
+        return shared_settings(evolve(self, telemetry=evolve(self.telemetry, path=ledger_file(environ))))
 
     @property
     def asks_for_keys(self) -> bool:

@@ -52,6 +52,8 @@ _PLAIN = [
     ("server", "queue_seconds", 1.5),
     ("server", "max_hops", 6),
     ("server", "drain_seconds", 2.5),
+    ("server", "drain_delay_seconds", 2.25),
+    ("server", "workers", 2),
     ("server", "ping_seconds", 3.5),
     ("timeouts", "connect", 1.5),
     ("timeouts", "first_byte", 2.5),

@@ -1,0 +1,25 @@
+"""What several workers of one server have in common, so that together they behave as one gateway."""
+
+from pathlib import Path
+
+from attrs import field, frozen
+
+
+@frozen
+class Shared:
+    """Worker *number* (from 0) of *of* that serve one port.
+
+    *folder* is theirs alone and goes when the server ends: in it is what they need to
+    know of one another and what nobody needs after them.  *digest_key* is the
+    secret by which all of them tell equal asks (`lynkr.exchange.Ledger`).
+    """
+
+    folder: Path
+    digest_key: bytes = field(repr=False)
+    number: int = 0
+    of: int = 1
+
+    @property
+    def prunes(self) -> bool:
+        """Whether this is the one worker that forgets the ledger's old records."""
+        return self.number == 0

@@ -30,14 +30,25 @@ BASES = {"gemini": "/v1beta", "vertex": "/v1"}
 
 @define
 class Parrot:
-    """An upstream whose errors quote the whole request.  *mode* says how it fails."""
+    """An upstream whose errors quote the whole request.  *mode* says how it fails.
+
+    At ``/token`` it grants *token*, or refuses and quotes what it was sent if there is none.
+    """
 
     url: str = ""
     mode: str = "401"
+    token: str = ""
     seen: list[tuple[str, dict[str, str]]] = field(factory=list)
+    posted: bytes = b""
 
     def answer(self, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         quoted = "; ".join(f"{name}: {value}" for name, value in headers.items())
+        if path == "/token" and self.token:
+            granted = {"access_token": self.token, "expires_in": 3600, "token_type": "Bearer"}
+            return 200, {"content-type": "application/json"}, json.dumps(granted).encode()
+        if path == "/token":
+            refused = {"error": "invalid_grant", "error_description": f"you sent {self.posted!r}; {CANARY}"}
+            return 400, {"content-type": "application/json"}, json.dumps(refused).encode()
         error = {"type": "authentication_error", "message": f"you sent {quoted}", "code": "invalid_api_key"}
         body = json.dumps({"type": "error", "error": error}).encode()
         plain = {"content-type": "application/json"}
@@ -85,7 +96,7 @@ def shouting() -> Iterator[Parrot]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", 0)))
+            parrot.posted = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             parrot.seen.append((self.path, headers))
             status, names, body = parrot.answer(self.path, headers)

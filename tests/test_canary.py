@@ -17,11 +17,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import attrs
 import httpx
 import pytest
 from attrs import evolve
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import lynkr
 from lynkr.assembly import build_gateway
@@ -33,7 +38,7 @@ from lynkr.providers.builtin import HOSTS
 from lynkr.settings import Settings, process_environment
 from lynkr.testing.children import clean_environment
 from tests.canary import CANARY, CLIENT_HEADERS, CLIENTS, MODES, Parrot, canaries, shouting, tree
-from tests.server.running import message, serving
+from tests.server.running import Running, message, serving
 from tests.telemetry.collector import collecting
 
 BAD = f"{CANARY}\r\nx-evil: 1"
@@ -259,6 +264,7 @@ def test_a_gateway_with_everything_on_lets_nothing_out(
             metrics = running.client.get("/metrics", headers=key)
             assert metrics.status_code == 200
             shown.append(metrics.content)
+            shown += what_the_dashboard_shows(running)
             records = running.records()
             assert len(records) >= 15
     assert collector.spans
@@ -267,6 +273,22 @@ def test_a_gateway_with_everything_on_lets_nothing_out(
     assert [found for text in shown for found in canaries(text)] == []
     # A client's credentials go no further than the gateway.
     assert [found for _, headers in parrot.seen for found in canaries(str(headers)) if CLIENTS in found] == []
+
+
+def what_the_dashboard_shows(running: Running) -> list[str | bytes]:
+    """Its pages and questions to whoever has the admin's key, and to whoever has another."""
+    shown: list[str | bytes] = []
+    asked = [(f"{CANARY}-admin", name, 200) for name in ("overview", "usage", "routing", "logs", "sessions")]
+    for key, name, status in (
+        *asked,
+        (f"{CANARY}-metrics", "overview", 401),
+        (f"{CANARY}-admi", "logs", 401),
+    ):
+        headers = {"authorization": f"Bearer {key}"}
+        answer = running.client.get(f"/dashboard/api/{name}", headers=headers)
+        assert answer.status_code == status, name
+        shown += [answer.content, str(answer.headers.multi_items())]
+    return shown
 
 
 @pytest.mark.anyio
@@ -312,6 +334,111 @@ async def test_the_credentials_of_clouds_are_struck_too(
             assert canaries(told) == []
     assert all(headers["x-amz-security-token"] == CANARY for _, headers in parrot.seen)
     assert canaries(everything_logged.getvalue()) == []
+
+
+@pytest.fixture(scope="module")
+def private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def key_material(private_key: str) -> list[str]:
+    """Pieces of the key that would give it away, also where its lines are joined."""
+    lines = private_key.splitlines()[1:-1]
+    return ["PRIVATE KEY", *(line[:24] for line in lines)]
+
+
+@pytest.fixture
+def account(
+    parrot: Parrot, private_key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """A service account's key, which lies where Google looks, too."""
+    key = {
+        "type": "service_account", "project_id": "p", "private_key_id": f"{CANARY}-id", "client_id": "1",
+        "private_key": private_key, "client_email": "robot@p.iam.gserviceaccount.com",
+        "token_uri": f"{parrot.url}/token",
+    }  # fmt: skip
+    file = tmp_path / "account.json"
+    file.write_text(json.dumps(key), "utf-8")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    return key
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("granted", [True, False])
+@pytest.mark.parametrize("found", ["given", "where Google looks"])
+async def test_a_service_account_and_what_it_is_exchanged_for_are_struck_too(
+    parrot: Parrot, account: dict[str, str], granted: bool, found: str, everything_logged: io.StringIO
+) -> None:
+    """Google: the token server quotes the assertion, the host the token."""
+    parrot.token = f"ya29.{CANARY}" if granted else ""
+    overrides: dict[str, object] = {"default": "vertex:m", "resilience.max_attempts": 1}
+    for kind in ("vertex", "vertex-anthropic"):
+        overrides |= {f"providers.{kind}.kind": kind, f"providers.{kind}.base_url": f"{parrot.url}/v1"}
+        overrides |= {f"providers.{kind}.project": "p"}
+        if found == "given":
+            overrides[f"providers.{kind}.api_key"] = json.dumps(account)
+    settings = Settings.load(None, {}, overrides=overrides)
+    shown = [repr(settings)]
+    async with build_gateway(settings) as gateway:
+        for kind in ("vertex", "vertex-anthropic"):
+            with pytest.raises(LynkrError) as failed:
+                await gateway.ask(Request(f"{kind}:m", (Message.user("hi"),), max_output_tokens=5))
+            shown += [told_by(failed.value), repr(gateway._providers[kind])]
+        recorder = gateway.recorder
+        assert recorder is not None
+        assert recorder.flush(10)
+        shown += map(repr, recorder.store.read(lynkr.telemetry.Query(limit=None)))
+    shown.append(everything_logged.getvalue())
+    assert [found for text in shown for found in canaries(text)] == []
+    assertion = parse_qs(parrot.posted.decode())["assertion"][0][:40] if not granted else CANARY
+    assert [
+        piece
+        for text in shown
+        for piece in (*key_material(account["private_key"]), assertion)
+        if piece in text
+    ] == []
+    asked = [path for path, _ in parrot.seen if path == "/token"]
+    hosts = [headers["authorization"] for path, headers in parrot.seen if path != "/token"]
+    assert len(asked) == 2
+    assert hosts == [f"Bearer ya29.{CANARY}"] * (2 if granted else 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("granted", [True, False])
+async def test_what_entra_is_told_and_gives_is_struck_too(
+    parrot: Parrot, granted: bool, monkeypatch: pytest.MonkeyPatch, everything_logged: io.StringIO
+) -> None:
+    """Azure: its own library asks Entra, over TLS alone; here it gives a token, or says all it knows."""
+
+    class Chain:
+        def get_token(self, *_: str) -> AccessToken:
+            if granted:
+                return AccessToken(CANARY, 4_000_000_000)
+            raise ClientAuthenticationError(message=f"client_secret={CANARY} was refused")
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Chain)
+    kinds = ("azure-openai", "azure-openai-responses", "azure-anthropic")
+    overrides: dict[str, object] = {"default": f"{kinds[0]}:m", "resilience.max_attempts": 1}
+    for kind in kinds:
+        overrides |= {f"providers.{kind}.kind": kind, f"providers.{kind}.base_url": parrot.url}
+    settings = Settings.load(None, {}, overrides=overrides)
+    shown: list[str] = []
+    async with build_gateway(settings) as gateway:
+        for kind in kinds:
+            with pytest.raises(LynkrError) as failed:
+                await gateway.ask(Request(f"{kind}:m", (Message.user("hi"),), max_output_tokens=5))
+            shown += [told_by(failed.value), repr(gateway._providers[kind])]
+        recorder = gateway.recorder
+        assert recorder is not None
+        assert recorder.flush(10)
+        shown += map(repr, recorder.store.read(lynkr.telemetry.Query(limit=None)))
+    shown.append(everything_logged.getvalue())
+    assert [found for text in shown for found in canaries(text)] == []
+    carried = [headers["authorization"] for _, headers in parrot.seen]
+    assert carried == [f"Bearer {CANARY}"] * (len(kinds) if granted else 0)
 
 
 def test_the_search_finds_what_it_is_for() -> None:

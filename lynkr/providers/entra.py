@@ -56,16 +56,20 @@ class EntraAuth:
                 return
             try:
                 token = await anyio.to_thread.run_sync(self.credential.get_token, self.scope)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # reason: told below, by another name
                 # azure-identity's ClientAuthenticationError and whatever a credential of one's own raises.
-                # Its text may hold what the token service said; its class tells enough.
-                raise UpstreamRefused(
+                told = UpstreamRefused(
                     f"{self.name}: Entra ID gave no token ({type(error).__name__}); "
                     "sign in with `az login`, or set AZURE_CLIENT_ID and what goes with it",
                     target=self.name,
                     status=401,
-                ) from error
-            self._token, self._expires = token.token, float(token.expires_on)
+                )
+            else:
+                self._token, self._expires = token.token, float(token.expires_on)
+                return
+            # Not within the handler, and so without its cause: that one's text holds what the token service
+            # said, and a traceback would show it.  Its class tells enough.
+            raise told
 
     def _is_fresh(self) -> bool:
         return bool(self._token) and self.clock() < self._expires - _MARGIN_SECONDS

@@ -5,6 +5,7 @@ network comes back to the event loop and goes over the provider's own transport.
 """
 
 import json
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, cast
@@ -25,6 +26,8 @@ SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
 _TIMEOUTS: Final = Timeouts(connect=5.0, first_byte=20.0, idle=20.0, total=30.0)
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
+# The error code of RFC 6749, 5.2: google-auth's words begin with it where a token was refused.
+_CODE: Final = re.compile(r"[a-z_]{1,64}(?=:)", re.ASCII)
 
 
 class _Credentials(Protocol):
@@ -63,7 +66,12 @@ class GoogleAuth:
         try:
             await anyio.to_thread.run_sync(self._renew)
         except exceptions.GoogleAuthError as error:
-            raise self._explained(error) from error
+            told = self._explained(error)
+        else:
+            return
+        # Not within the handler: google-auth's own error holds all that the token's server said, which may
+        # quote what it was sent, and a traceback would show it.
+        raise told
 
     def sign(self, request: HTTPRequest, /) -> HTTPRequest:
         credentials = self._credentials
@@ -85,9 +93,13 @@ class GoogleAuth:
 
     def _explained(self, error: exceptions.GoogleAuthError) -> UpstreamError:
         if isinstance(error, exceptions.TransportError):
-            return UpstreamUnreachable(f"{self._name}: no access token: {error}", target=self._name)
+            # Ours says what broke; google-auth's own may quote an answer.
+            why = error.__cause__ if isinstance(error.__cause__, TransportError) else type(error).__name__
+            return UpstreamUnreachable(f"{self._name}: no access token: {why}", target=self._name)
+        code = _CODE.match(str(error.args[0])) if error.args else None
+        why = f"{type(error).__name__}, {code[0]}" if code else type(error).__name__
         return UpstreamRefused(
-            f"{self._name}: no access token ({type(error).__name__}): {error}; run "
+            f"{self._name}: no access token ({why}); run "
             "`gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
             target=self._name,
             status=401,

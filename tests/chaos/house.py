@@ -5,11 +5,12 @@ import re
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -232,6 +233,9 @@ class SmallDisk:
     means: str = "a tmpfs without a free page (ENOSPC)"
 
     def fill(self, process: Process) -> None:
+        # Or the ledger would write over what its log (WAL) has room for, and notice nothing for a while.
+        with closing(sqlite3.connect(process.ledger, timeout=5)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         usage = shutil.disk_usage(self.path)
         _mount("-o", f"remount,size={max(usage.used, resource.getpagesize())}", str(self.path))
 

@@ -115,7 +115,7 @@ def finish_word(reason: StopReason, left: Draft, *, calls_tools: bool, losses: L
 
 def check_broken(word: Json, candidate: Node) -> None:
     """Raise `UpstreamFailed` if *word* ends an answer that came to nothing."""
-    if word in _BROKEN:
+    if isinstance(word, str) and word in _BROKEN:
         said = text_or_empty(candidate.get("finishMessage"))
         raise UpstreamFailed(f"the answer came to nothing: {word}{': ' if said else ''}{said}", target="")
 

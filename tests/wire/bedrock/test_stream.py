@@ -66,6 +66,10 @@ def test_text_begins_with_its_first_delta_and_padding_is_no_field():
     assert dict(response.extras.fields) == {"metrics": {"latencyMs": 9}}
 
 
+def test_a_delta_in_which_nothing_is_said_begins_no_block():
+    assert answered(delta(0), delta(0, text="a"), delta(0), end(0)).parts == (Text("a"),)
+
+
 def test_reasoning_comes_with_its_signature():
     response = answered(
         delta(0, reasoningContent={"text": "h"}),

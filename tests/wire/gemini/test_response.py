@@ -51,6 +51,11 @@ def test_every_finish_reason_is_known_or_kept(word, reason):
     assert CODEC.encode_response(response).body["candidates"][0]["finishReason"] == word
 
 
+@pytest.mark.parametrize("word", [[], {}, None, 7])
+def test_a_finish_reason_that_is_no_word_is_none_we_know(word):
+    assert answer(reason=word).stop_reason is StopReason.OTHER
+
+
 @pytest.mark.parametrize("word", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"])
 def test_an_answer_that_came_to_nothing_may_be_tried_again(word):
     body = {"candidates": [{"finishReason": word, "finishMessage": "Malformed function call: f("}]}

@@ -34,7 +34,7 @@ from lynkr.model import Extras, Folder, Request, Response, WireFormat
 from lynkr.orphans import plan_for_orphans
 from lynkr.planner import Planner, asker
 from lynkr.pricing import PriceTable
-from lynkr.providers.base import Provider, Transport, first_token_of, formats_of
+from lynkr.providers.base import Provider, Transport, first_token_of, formats_of, punctual_of
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
 from lynkr.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from lynkr.request_ids import RequestIds
@@ -51,7 +51,7 @@ from lynkr.routing import (
 )
 from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
 from lynkr.seals import holds_foreign_thinking, opened
-from lynkr.service import HOPS_HEADER, Call, EventStream, Layer, RawBody, Reply, stack
+from lynkr.service import HOPS_HEADER, Call, EventStream, Layer, RawBody, Reply, stack, take_ready, take_whole
 from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
 from lynkr.telemetry.observers import Live, Observers, RequestObserver, RequestTracer
@@ -160,7 +160,11 @@ class Gateway:
         innermost = (
             *traced,
             journal(clock=clock, monotonic=monotonic),
-            deadline(monotonic=monotonic, first_token=first_token_of(self._providers)),
+            deadline(
+                monotonic=monotonic,
+                first_token=first_token_of(self._providers),
+                punctual=punctual_of(self._providers),
+            ),
         )
         self._service = stack(self._dispatch, *layers, *innermost)
         self._embeddings = stack(embedding_service(self._providers), *layers, *innermost)
@@ -455,7 +459,8 @@ class Gateway:
         """The whole answer is read before the first byte goes out, so a late failure is still an error."""
         try:
             if reply.raw is not None:
-                body, media_type = b"".join([chunk async for chunk in reply.raw]), reply.content_type
+                whole, media_type = take_whole(reply.raw), reply.content_type
+                body = b"".join([chunk async for chunk in reply.raw]) if whole is None else whole
             elif reply.events is not None:
                 body, media_type = await self._encode_whole(exchange, reply.events), "application/json"
             else:
@@ -469,6 +474,8 @@ class Gateway:
         folder = Folder()
         async for event in events:
             folder.add(event)
+            for ready in take_ready(events):
+                folder.add(ready)
         return exchange.encode_answer(folder.response(), self._ledger.clock())
 
     def _failed(self, exchange: WireExchange, error: LynkrError) -> WireReply:

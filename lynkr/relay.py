@@ -4,6 +4,7 @@ They are classes, not async generators, so that closing one from another task,
 or while it waits, is safe on asyncio and trio alike.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Self
 
@@ -11,8 +12,8 @@ from attrs import define, field
 
 from lynkr.errors import LynkrError, without_frames
 from lynkr.exchange import Exchange, WireExchange, stamp
-from lynkr.model import Event, Finish
-from lynkr.service import ByteStream, EventStream, Reply
+from lynkr.model import Event, Finish, Start
+from lynkr.service import ByteStream, EventStream, Reply, take_ready
 from lynkr.telemetry.record import Ending
 from lynkr.wire.frame_gate import FrameGate
 
@@ -99,7 +100,7 @@ class PassedBytes:
 
 @define
 class EncodedEvents:
-    """Another dialect's events, written in the client's."""
+    """Another dialect's events, written in the client's: those that came together go on together."""
 
     _exchange: WireExchange
     _reply: Reply
@@ -109,12 +110,14 @@ class EncodedEvents:
     _drained: bool = False
     told: bool = False
     """The final event was handed on: a client that leaves now has its answer."""
+    _waiting: deque[Event] = field(factory=deque[Event])
+    _fault: Exception | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        encoder = self._exchange.encoder
+        waiting = self._waiting
         while not self._over:
             if self._drained:
                 self._over = True
@@ -122,18 +125,40 @@ class EncodedEvents:
                 self._exchange.finish(Ending.OK, self._reply.status)
                 break
             try:
-                event = stamp(await self._source.__anext__(), self._clock(), self._exchange.answer_id)
-                data = encoder.encode(event)
-                self.told = isinstance(event, Finish)
+                if self._fault is not None:
+                    raise self._fault
+                if not waiting:
+                    waiting.append(await self._source.__anext__())
+                    waiting.extend(take_ready(self._source))
+                data = self._encoded(waiting)
             except StopAsyncIteration:
                 self._drained = True
-                data = encoder.close()
+                data = self._exchange.encoder.close()
             except LynkrError as error:
                 self._over = True
                 return await _break_off(self._exchange, self._reply, error)
             if data:
                 return data
         raise StopAsyncIteration
+
+    def _encoded(self, waiting: deque[Event]) -> bytes:
+        """The bytes of *waiting*, which is emptied; up to an event that cannot be written."""
+        encode = self._exchange.encoder.encode
+        written: list[bytes] = []
+        while waiting:
+            event = waiting.popleft()
+            try:
+                if type(event) is Start:
+                    event = stamp(event, self._clock(), self._exchange.answer_id)
+                written.append(encode(event))
+            except Exception as fault:
+                waiting.clear()
+                if not any(written):
+                    raise
+                self._fault = fault  # for the next call: it ends the stream
+                break
+            self.told = type(event) is Finish
+        return b"".join(written)
 
     async def aclose(self) -> None:
         self._over = True

@@ -1,6 +1,6 @@
 """A service answers calls; a layer wraps a service."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol, Self, TypeAlias
 
 from attrs import define, field, frozen
@@ -130,6 +130,27 @@ class ByteStream(Protocol):
     async def __anext__(self) -> bytes: ...
 
     async def aclose(self) -> None: ...
+
+
+def take_ready(stream: EventStream) -> Sequence[Event]:
+    """The next events of *stream* that are here already, so that they go on together; often none.
+
+    A stream may offer them by a method of this name, which never waits; iterating gives what follows.
+    """
+    take: Callable[[], Sequence[Event]] | None = getattr(stream, "take_ready", None)
+    return () if take is None else take()
+
+
+def take_whole(stream: ByteStream) -> bytes | None:
+    """All of *stream*, which is at its end then, where it is here already; None where it is to be iterated.
+
+    A stream may offer it by a method of this name, which never waits.
+
+    Raises:
+        LynkrError: as iterating would.
+    """
+    take: Callable[[], bytes | None] | None = getattr(stream, "take_whole", None)
+    return None if take is None else take()
 
 
 @frozen

@@ -1,9 +1,14 @@
-"""A reply's stream, watched: told once how it ended, whoever ends it and however."""
+"""A reply's stream, watched: told once how it ended, whoever ends it and however.
 
-from collections.abc import Awaitable, Callable
+One object stands around a stream, however many layers watch it and whether or not a
+deadline bounds it: each further one would cost every event another step.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
-from lynkr.service import Reply
+from lynkr.errors import UpstreamTimeout
+from lynkr.service import Reply, Tally
 
 _Item = TypeVar("_Item")
 _Item_co = TypeVar("_Item_co", covariant=True)
@@ -20,6 +25,20 @@ class _Stream(Protocol[_Item_co]):
     async def aclose(self) -> None: ...
 
 
+class Limit(Protocol):
+    """A time after which nothing of a stream is waited for."""
+
+    def begin(self) -> float:
+        """The time now; raises an `UpstreamTimeout` if it is too late to begin."""
+        ...
+
+    def is_over(self) -> bool: ...
+
+    def overdue(self, began: float, /) -> UpstreamTimeout:
+        """What to raise for a wait since *began* that this ended."""
+        ...
+
+
 def watched(reply: Reply, on_end: Ending) -> Reply:
     """*reply*, whose stream calls *on_end* exactly once.
 
@@ -27,57 +46,99 @@ def watched(reply: Reply, on_end: Ending) -> Reply:
     out of it; its being closed.  Closed before its end, an answer is whole if
     the provider's tally says so (a reader may stop at the last event and never
     ask for more), else the client left.  *on_end* must not raise nor block.
+    Of several, the innermost layer's is called first.
     """
-    once = _Once(reply, on_end)
+    stream = reply.events if reply.raw is None else reply.raw
+    if isinstance(stream, WatchedStream) and stream.once.tally is reply.tally:
+        stream.once.endings.append(on_end)
+        return reply
+    return _around(reply, [on_end], None)
+
+
+def timely(reply: Reply, limit: Limit) -> Reply:
+    """*reply*, whose stream ends in time by itself: begin nothing late, and name *limit* as the cause."""
+    return _around(reply, [], limit)
+
+
+def _around(reply: Reply, endings: list[Ending], limit: Limit | None) -> Reply:
+    once = _Once(reply.tally, endings)
     return reply.over(
-        None if reply.events is None else WatchedStream(reply.events, once),
-        None if reply.raw is None else WatchedStream(reply.raw, once),
+        None if reply.events is None else WatchedStream(reply.events, once, limit),
+        None if reply.raw is None else WatchedStream(reply.raw, once, limit),
     )
 
 
 class _Once:
     """Forwards the first ending and drops the rest."""
 
-    __slots__ = ("_ended", "_on_end", "_reply")
+    __slots__ = ("endings", "tally")
 
-    def __init__(self, reply: Reply, on_end: Ending) -> None:
-        self._reply = reply
-        self._on_end = on_end
-        self._ended = False
+    def __init__(self, tally: Tally, endings: list[Ending]) -> None:
+        self.tally = tally
+        self.endings = endings
 
     def __call__(self, error: BaseException | None, whole: bool) -> None:
-        if not self._ended:
-            self._ended = True
-            self._on_end(error, whole)
-
-    def closed(self) -> None:
-        self(None, self._reply.tally.complete)
+        if self.endings:
+            endings, self.endings = self.endings, []
+            for tell in endings:
+                tell(error, whole)
 
 
 class WatchedStream(Generic[_Item]):
     """Passes items on unchanged."""
 
-    __slots__ = ("_once", "_stream")
+    __slots__ = ("_limit", "_stream", "once")
 
-    def __init__(self, stream: _Stream[_Item], once: _Once) -> None:
+    def __init__(self, stream: _Stream[_Item], once: _Once, limit: Limit | None = None) -> None:
         self._stream = stream
-        self._once = once
+        self._limit = limit
+        self.once = once
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> _Item:
+        limit = self._limit
         try:
-            return await self._stream.__anext__()
+            if limit is None:
+                return await self._stream.__anext__()
+            began = limit.begin()
+            try:
+                return await self._stream.__anext__()
+            except UpstreamTimeout as error:
+                if limit.is_over():
+                    raise limit.overdue(began) from error
+                raise
         except StopAsyncIteration:
-            self._once(None, True)
+            self.once(None, True)
             raise
         except BaseException as error:
-            self._once(error, False)
+            self.once(error, False)
             raise
+
+    def take_ready(self) -> Sequence[_Item]:
+        """See `lynkr.service.take_ready`."""
+        take: Callable[[], Sequence[_Item]] | None = getattr(self._stream, "take_ready", None)
+        return () if take is None else take()
+
+    def take_whole(self) -> bytes | None:
+        """See `lynkr.service.take_whole`."""
+        take: Callable[[], bytes | None] | None = getattr(self._stream, "take_whole", None)
+        if take is None:
+            return None
+        if self._limit is not None:
+            try:
+                self._limit.begin()
+            except UpstreamTimeout as error:
+                self.once(error, False)
+                raise
+        whole = take()
+        if whole is not None:
+            self.once(None, True)
+        return whole
 
     async def aclose(self) -> None:
         try:
             await self._stream.aclose()
         finally:
-            self._once.closed()
+            self.once(None, self.once.tally.complete)

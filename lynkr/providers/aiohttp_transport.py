@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
@@ -48,27 +48,15 @@ class AiohttpTransport:
         # One pool for each reach: a connection made for one is never another's.
         self._sessions: dict[Reach, aiohttp.ClientSession] = {}
         self._open: set[_Exchange] = set()
-        self._urls: dict[str, URL] = {}
+        self._urls: dict[tuple[str, Reach | None], URL] = {}
 
     def send(self, request: HTTPRequest, /) -> "_Exchange":
         """See `lynkr.providers.base.Transport.send`."""
-        session = self._sessions.get(request.reach or Reach.ANY)
+        reach = request.reach or Reach.ANY
+        session = self._sessions.get(reach)
         if session is None:
-            session = self._sessions[request.reach or Reach.ANY] = self._new_session(
-                request.reach or Reach.ANY
-            )
-        return _Exchange(session, self._open, request, self._url(request.url))
-
-    def _url(self, text: str) -> URL:
-        """Parsed once: a gateway asks few addresses many times."""
-        url = self._urls.get(text)
-        if url is None:
-            if len(self._urls) >= _MOST_URLS:
-                self._urls.clear()
-            # As it stands, where it is written out already: a cloud's signature covers the
-            # spelling (`%3A`), which yarl would otherwise make its own (`:`).
-            url = self._urls[text] = URL(text, encoded=_WRITTEN_OUT.fullmatch(text) is not None)
-        return url
+            session = self._sessions[reach] = self._new_session(reach)
+        return _Exchange(session, self._open, request, self._urls)
 
     def _new_session(self, reach: Reach) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -117,32 +105,37 @@ class _CheckedResolver(AbstractResolver):
 class _Exchange:
     """One request and its answer.  Holds no task state between calls: any task may leave it."""
 
-    __slots__ = ("_open", "_request", "_response", "_session", "_url")
+    __slots__ = ("_open", "_request", "_response", "_session", "_urls")
 
     def __init__(
-        self, session: aiohttp.ClientSession, open: set["_Exchange"], request: HTTPRequest, url: URL
+        self,
+        session: aiohttp.ClientSession,
+        open: set["_Exchange"],
+        request: HTTPRequest,
+        urls: dict[tuple[str, Reach | None], URL],
     ) -> None:
         self._session = session
         self._open = open
         self._request = request
-        self._url = url
+        self._urls = urls
         self._response: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> "_Response":
         request, timeouts = self._request, self._request.timeouts
         headers, body = request.headers, request.body
-        host, reach = self._url.host or "", request.reach
-        if reach is not None and is_numeric(host):  # never looked up
-            refuse_addresses(host, [host], reach)
+        url = self._urls.get((request.url, request.reach)) or self._checked_url()
         if "accept-encoding" not in headers:
             headers = {**headers, "accept-encoding": "identity"}
         # aiohttp has no limit for writing the body, so the whole way to the answer's head has one.
-        head = asyncio.timeout(timeouts.connect + timeouts.first_byte)
+        longest, phase = timeouts.connect + timeouts.first_byte, "first_byte"
+        if timeouts.first_token is not None and timeouts.first_token < longest:
+            longest, phase = timeouts.first_token, "first_token"
+        head = asyncio.timeout(longest)
         try:
             async with head:
                 response = await self._session.request(
                     request.method,
-                    self._url,
+                    url,
                     headers=headers,
                     data=(io.BytesIO(body) if len(body) > _LARGE_BODY else body) if body else None,
                     allow_redirects=False,
@@ -159,7 +152,9 @@ class _Exchange:
             raise TransportTimeout("first_byte", timeouts.first_byte) from error
         except TimeoutError as error:
             if head.expired() or timeouts.total is None:
-                raise TransportTimeout("first_byte", timeouts.first_byte) from error
+                raise TransportTimeout(
+                    phase, longest if phase == "first_token" else timeouts.first_byte
+                ) from error
             raise TransportTimeout("total", timeouts.total) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translate(error) from error
@@ -171,6 +166,24 @@ class _Exchange:
             connection.protocol.read_timeout = timeouts.idle
             connection.protocol.start_timeout()
         return _Response(response, timeouts)
+
+    def _checked_url(self) -> URL:
+        """The request's, which may be asked: parsed once, as a gateway asks few addresses many times.
+
+        Raises:
+            AddressRefused: its host is an address that is out of reach.
+        """
+        text, reach, urls = self._request.url, self._request.reach, self._urls
+        # As it stands, where it is written out already: a cloud's signature covers the
+        # spelling (`%3A`), which yarl would otherwise make its own (`:`).
+        url = URL(text, encoded=_WRITTEN_OUT.fullmatch(text) is not None)
+        host = url.host or ""
+        if reach is not None and is_numeric(host):  # never looked up
+            refuse_addresses(host, [host], reach)
+        if len(urls) >= _MOST_URLS:
+            urls.clear()
+        urls[text, reach] = url
+        return url
 
     async def __aexit__(
         self,
@@ -208,7 +221,7 @@ class _Response:
         for spelled, value in response.headers.items():
             name = spelled.lower()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        self.headers: Mapping[str, str] = MappingProxyType(headers)
+        self.headers: Mapping[str, str] = headers
 
     def chunks(self) -> "_Chunks":
         if self._chunks is None:

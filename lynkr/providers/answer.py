@@ -5,12 +5,12 @@ and while it waits, on asyncio and trio alike.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import ClassVar, Final, Self, TypeVar
 
 import anyio
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from lynkr.errors import LynkrError, UpstreamError, UpstreamTimeout, UpstreamUnreachable, UpstreamWireError
 from lynkr.model import NO_USAGE, Event, Finish, PartDelta, PartStart, Response, Start, ToolCall
@@ -23,12 +23,35 @@ from lynkr.wire.base import EventDecoder
 _CLOSE_SECONDS: Final = 5.0
 
 
+@frozen
+class Patience:
+    """How long the first part of an answer may take, in *seconds* since *began*; *idle* bounds the silences.
+
+    *began* is in *clock*.  A *whole* answer comes in one part, so there the transport's
+    own `Timeouts.total` is no more than *seconds*.
+    """
+
+    seconds: float
+    began: float
+    idle: float
+    clock: Callable[[], float]
+    whole: bool
+
+    def left(self) -> float:
+        return max(0.0, self.began + self.seconds - self.clock())
+
+
 class Connection:
     """One exchange with a provider; its failures name the target."""
 
     def __init__(
-        self, exchange: AbstractAsyncContextManager[HTTPResponse], target: str, hidden: Hidden
+        self,
+        exchange: AbstractAsyncContextManager[HTTPResponse],
+        target: str,
+        hidden: Hidden,
+        patience: "Patience | None" = None,
     ) -> None:
+        self._patience = patience
         self._exchange: AbstractAsyncContextManager[HTTPResponse] | None = exchange
         self._chunks: AsyncIterator[bytes] | None = None
         self._unwrapper: Unwrapper | None = None
@@ -81,6 +104,19 @@ class Connection:
             name_target(error, self.target, self.hidden)
             raise
 
+    async def first(self) -> bytes | None:
+        """As `next`, while nothing of the answer has come: no longer than the connection's patience.
+
+        Raises:
+            UpstreamTimeout: that ran out, or it broke off.
+        """
+        patience = self._patience
+        if patience is None or (left := patience.left()) >= patience.idle:
+            return await self.next()  # between two chunks the transport waits no longer than that
+        with anyio.move_on_after(left):
+            return await self.next()
+        raise self._broken(TransportTimeout("first_token", patience.seconds))
+
     async def _received(self) -> bytes | None:
         if self._chunks is None:
             return None
@@ -120,6 +156,15 @@ class Connection:
         return b"".join(pieces)[:limit]
 
     def _broken(self, error: TransportError) -> UpstreamError:
+        patience = self._patience
+        if (
+            isinstance(error, TransportTimeout)
+            and error.phase == "total"
+            and patience is not None
+            and patience.whole
+            and error.seconds == patience.seconds
+        ):
+            error = TransportTimeout("first_token", patience.seconds)
         kind = UpstreamTimeout if isinstance(error, TransportTimeout) else UpstreamUnreachable
         return kind(f"{self.target}: {error}", target=self.target)
 
@@ -271,7 +316,7 @@ class PassedBytes:
     _held: deque[bytes] = field(factory=deque[bytes])
     _failure: LynkrError | None = None
     _ended: bool = False
-    _between: bool = False  # what was read so far ends between two events
+    _between: bool = True  # what was read so far ends between two events
 
     async def prime(self) -> None:
         """Hold bytes back until the first event that is not `Start`.
@@ -282,7 +327,7 @@ class PassedBytes:
                 target may still serve.
         """
         while self._reading is not None and not self._reading.primed and not self._ended:
-            chunk = await self._next()
+            chunk = await self._next(self._connection.first)
             if chunk is not None:
                 self._held.append(chunk)
             if self._failure is not None:
@@ -310,7 +355,7 @@ class PassedBytes:
             return self._held.popleft()
         if self._failure is not None:
             raise self._failure
-        chunk = None if self._ended else await self._next()
+        chunk = None if self._ended else await self._next(self._connection.next)
         if chunk is None:
             if self._failure is not None:
                 raise self._failure
@@ -322,11 +367,11 @@ class PassedBytes:
         self._held.clear()
         await self._connection.aclose()
 
-    async def _next(self) -> bytes | None:
+    async def _next(self, receive: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
         """The next bytes, read along; at the end `_ended`, and `_failure` if it is a bad one."""
         reading = self._reading
         try:
-            chunk = await self._connection.next()
+            chunk = await receive()
         except (UpstreamError, UpstreamWireError) as error:
             self._ended = True
             if reading is None or not reading.is_whole():
@@ -348,12 +393,11 @@ class PassedBytes:
         return None
 
     def _read_along(self, reading: Reading, chunk: bytes) -> None:
-        if self._skim is not None:
-            is_whole, self._between = self._between, chunk.endswith(b"\n\n")
-            if is_whole and reading.primed and not (chunk := self._skim(chunk)):
-                return
         try:
-            reading.feed(chunk)
+            if self._skim is None:
+                reading.feed(chunk)
+            else:
+                self._read_less(reading, chunk, self._skim)
         except UpstreamError as error:
             name_target(error, reading.target, reading.hidden)
             self._failure = error
@@ -365,6 +409,26 @@ class PassedBytes:
                 return
             self._reading = None
             self._tally.tap_error = reading.hidden.in_text(f"{type(error).__name__}: {error}")
+
+    def _read_less(self, reading: Reading, chunk: bytes, skim: Callable[[bytes], bytes]) -> None:
+        """Read *chunk*: up to the answer's first part as it stands, whole events after that skimmed."""
+        at = 0 if self._between else chunk.find(b"\n\n") + 2
+        self._between = chunk.endswith(b"\n\n")
+        if at == 1:
+            reading.feed(chunk)  # all of it is of one event
+            return
+        if not reading.primed:
+            reading.feed(chunk[:at])
+            while not reading.primed and at < len(chunk):
+                begun, at = at, chunk.find(b"\n\n", at) + 2
+                if at == 1:
+                    at = len(chunk)
+                reading.feed(chunk[begun:at])
+            begun = at
+        else:
+            begun = 0
+        if left := chunk[begun:at] + skim(chunk[at:] if at else chunk):
+            reading.feed(left)
 
 
 @define
@@ -386,7 +450,7 @@ class DecodedEvents:
             UpstreamError, UpstreamWireError: there is none, or an error came in its place.
         """
         while not self._reading.primed and not self._ended:
-            await self._read()
+            await self._read(self._connection.first)
         if self._failure is not None:
             raise self._failure
 
@@ -399,19 +463,24 @@ class DecodedEvents:
                 raise self._failure
             if self._ended:
                 raise StopAsyncIteration
-            await self._read()
+            await self._read(self._connection.next)
         return self._waiting.popleft()
+
+    def take_ready(self) -> Sequence[Event]:
+        """See `lynkr.service.take_ready`."""
+        ready, self._waiting = self._waiting, deque()
+        return ready
 
     async def aclose(self) -> None:
         self._ended = True
         self._waiting.clear()
         await self._connection.aclose()
 
-    async def _read(self) -> None:
+    async def _read(self, receive: Callable[[], Awaitable[bytes | None]]) -> None:
         """Read one chunk; at the end `_ended`, and `_failure` if it is a bad one."""
         reading = self._reading
         try:
-            chunk = await self._connection.next()
+            chunk = await receive()
         except (UpstreamError, UpstreamWireError) as error:
             self._ended = True
             if not reading.is_whole(self._waiting):
@@ -446,6 +515,11 @@ class OnePiece:
             raise StopAsyncIteration
         return body
 
+    def take_whole(self) -> bytes:
+        """See `lynkr.service.take_whole`."""
+        body, self._body = self._body, b""
+        return body
+
     async def aclose(self) -> None:
         self._body = b""
 
@@ -465,6 +539,11 @@ class ListedEvents:
         if not self._events:
             raise StopAsyncIteration
         return self._events.popleft()
+
+    def take_ready(self) -> Sequence[Event]:
+        """See `lynkr.service.take_ready`."""
+        ready, self._events = self._events, deque()
+        return ready
 
     async def aclose(self) -> None:
         self._events.clear()

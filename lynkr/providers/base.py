@@ -19,7 +19,8 @@ class Timeouts:
 
     *first_byte* runs from the request's last byte to the answer's status line,
     *first_token* from the attempt's beginning to the first part of the answer,
-    whatever pings come before it, *idle* between two chunks of the body.
+    whatever pings come before it, *idle* between two chunks of the body.  A transport
+    keeps to *first_token* until the answer's head is there.
     """
 
     connect: float = 10.0
@@ -83,7 +84,7 @@ class Transport(Protocol):
         ``close_now()``, which is called instead.
 
         Raises:
-            TransportTimeout: *connect* or *first_byte* ran out.
+            TransportTimeout: *connect*, *first_byte*, *first_token* or *total* ran out.
             TransportError: no connection, or it broke.
         """
         ...
@@ -96,13 +97,16 @@ class TransportError(Exception):
 
 
 class TransportTimeout(TransportError):
-    """A timeout ran out; *phase* is ``connect``, ``first_byte``, ``idle`` or ``total``."""
+    """A timeout ran out; *phase* is ``connect``, ``first_byte``, ``first_token``, ``idle`` or ``total``."""
 
     def __init__(self, phase: str, seconds: float) -> None:
         super().__init__(
-            f"no {phase} within {seconds:g} s" if phase != "total" else f"not done within {seconds:g} s"
+            f"not done within {seconds:g} s"
+            if phase == "total"
+            else f"no {'token' if phase == 'first_token' else phase} within {seconds:g} s"
         )
         self.phase = phase
+        self.seconds = seconds
 
 
 class Auth(Protocol):
@@ -201,6 +205,17 @@ def first_token_of(providers: Mapping[str, Provider]) -> Callable[[Target], floa
         return timeouts.first_token if isinstance(timeouts, Timeouts) else None
 
     return seconds
+
+
+def punctual_of(providers: Mapping[str, Provider]) -> Callable[[Target], bool]:
+    """Whether a target's provider ends by itself at `Call.deadline` and when its first token is late.
+
+    It says so by an attribute ``ends_in_time`` that is true.
+    """
+    names = frozenset(
+        name for name, provider in providers.items() if getattr(provider, "ends_in_time", False)
+    )
+    return lambda target: target.provider in names
 
 
 def formats_of(provider: Provider, model: str) -> frozenset[WireFormat]:

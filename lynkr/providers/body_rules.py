@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from lynkr.model import Json, Loss
 from lynkr.providers.betas import ALL_BETAS, KnownBetas, without_switched
@@ -56,9 +56,13 @@ class Settled:
     but: tuple[str, ...] = ()
     when_thinking: bool = False
 
-    def holds(self, model: str, body: Mapping[str, Json]) -> bool:
+    def names(self, model: str) -> bool:
+        """Whether *model* is one of those."""
         is_one = self.models.holds(model) if isinstance(self.models, Since) else model.startswith(self.models)
-        if not is_one or (self.but and model.startswith(self.but)):
+        return is_one and not (self.but and model.startswith(self.but))
+
+    def holds(self, model: str, body: Mapping[str, Json]) -> bool:
+        if not self.names(model):
             return False
         return not self.when_thinking or _effort(body) not in (None, "none")
 
@@ -76,6 +80,9 @@ class Changes:
     put: Mapping[str, Json]
     drop: frozenset[str] = frozenset()
     losses: tuple[Loss, ...] = ()
+
+
+_NO_CHANGES: Final = Changes(MappingProxyType({}))
 
 
 @frozen
@@ -112,12 +119,40 @@ class BodyRules:
     betas: KnownBetas = ALL_BETAS
     betas_field: str | None = None
 
+    def of_model(self, model: str) -> "BodyRules":
+        """What of these rules can concern *model*: they change its bodies alike, and are sooner asked."""
+        prefixes = self.completion_tokens_prefixes
+        return evolve(
+            self,
+            settled=tuple(settled for settled in self.settled if settled.names(model)),
+            completion_tokens_prefixes=prefixes if model.startswith(prefixes) else (),
+        )
+
+    @property
+    def _change_nothing(self) -> bool:
+        """Whether these rules leave any body that asks for no beta as it is."""
+        return (
+            self.takes is None
+            and self.message_takes is None
+            and self.betas_field is None
+            and not (
+                self.leave_out
+                or self.fixed
+                or self.settled
+                or self.renames
+                or self.completion_tokens_prefixes
+            )
+        )
+
     def apply(self, body: Mapping[str, Json], model: str, betas: Sequence[str] = ()) -> Mapping[str, Json]:
         """*body* as the host wants it; the same object when nothing is to change.
 
         *betas* are those the headers ask for.
         """
-        changes = self.changes(body, model, betas)
+        return self.applied(body, self.changes(body, model, betas))
+
+    def applied(self, body: Mapping[str, Json], changes: Changes) -> Mapping[str, Json]:
+        """As `apply`, by *changes* that are known already."""
         changed = {name: value for name, value in body.items() if name not in changes.drop}
         changed.update(changes.put)
         if self.stream_usage and body.get("stream") is True:
@@ -140,7 +175,16 @@ class BodyRules:
 
         Its very bytes when there is nothing to do.  *also* is put in too.
         """
-        changes = self.changes(body.value, model, betas)
+        return self.put_in(body, model, self.changes(body.value, model, betas), also)
+
+    def put_in(
+        self,
+        body: JsonBody,
+        model: str,
+        changes: Changes,
+        also: Mapping[str, Json] = MappingProxyType({}),
+    ) -> bytes:
+        """As `splice`, by *changes* that are known already."""
         put = {**changes.put, **also}
         if "model" not in self.leave_out:
             put["model"] = model
@@ -165,6 +209,8 @@ class BodyRules:
 
     def changes(self, body: Mapping[str, Json], model: str, betas: Sequence[str] = ()) -> Changes:
         """What is to be done to *body* for *model*; *betas* are those the headers ask for."""
+        if not betas and self._change_nothing:
+            return _NO_CHANGES
         put: dict[str, Json] = dict(self.fixed)
         drop = set(self.leave_out)
         losses: list[Loss] = []

@@ -25,6 +25,7 @@ from lynkr.providers.answer import (
     ListedEvents,
     OnePiece,
     PassedBytes,
+    Patience,
     Reading,
     name_target,
     named,
@@ -47,11 +48,12 @@ from lynkr.providers.hidden import Hidden
 from lynkr.providers.serial_tools import SAID, field_of, serial
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
 from lynkr.service import HOPS_HEADER, Call, Reply, Tally
-from lynkr.wire.base import Codec, SkimmingCodec
+from lynkr.wire.base import Codec, SkimmingCodec, TellingCodec, Told
 from lynkr.wire.json_body import JsonBody, dump, parse_value
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 1024 * 1024
+_MOST_MODELS: Final = 256
 
 # Request headers that are never the client's to set, whatever a caller put into `Call.headers`.
 _OURS: Final = frozenset({
@@ -103,6 +105,19 @@ def _no_profile(_: Target) -> Profile:
 
 def _skim_of(provider: "HTTPProvider") -> Callable[[bytes], bytes] | None:
     return provider.codec.skim if isinstance(provider.codec, SkimmingCodec) else None
+
+
+def _stream_type_of(provider: "HTTPProvider") -> str:
+    return provider.codec.stream_media_type if provider.framing is None else provider.framing.media_type
+
+
+def _plain_headers_of(provider: "HTTPProvider") -> tuple[dict[str, str], dict[str, str]]:
+    rest = {"content-type": "application/json", "user-agent": "lynkr", **provider.default_headers}
+    return {"accept": "application/json", **rest}, {"accept": _stream_type_of(provider), **rest}
+
+
+def _told_of(provider: "HTTPProvider") -> Callable[[Mapping[str, Json]], Told | None]:
+    return provider.codec.told if isinstance(provider.codec, TellingCodec) else lambda _body: None
 
 
 def _refreshing(provider: "HTTPProvider") -> RefreshingAuth | None:
@@ -164,18 +179,37 @@ class HTTPProvider:
     _skim: Callable[[bytes], bytes] | None = field(
         default=Factory(_skim_of, takes_self=True), init=False, repr=False, eq=False
     )
+    _told: Callable[[Mapping[str, Json]], Told | None] = field(
+        default=Factory(_told_of, takes_self=True), init=False, repr=False, eq=False
+    )
+    _stream_type: str = field(
+        default=Factory(_stream_type_of, takes_self=True), init=False, repr=False, eq=False
+    )
+    _plain_headers: tuple[dict[str, str], dict[str, str]] = field(
+        # For a whole answer and for a stream.
+        default=Factory(_plain_headers_of, takes_self=True),
+        init=False,
+        repr=False,
+        eq=False,
+    )
+    _rules_of: dict[str, BodyRules] = field(factory=dict[str, BodyRules], init=False, repr=False, eq=False)
+
+    @property
+    def ends_in_time(self) -> bool:
+        """See `lynkr.providers.base.punctual_of`; credentials that expire are got in their own time."""
+        return self._refreshing is None
 
     def profile(self, model: str, /) -> Profile:
         return self.profiles(Target(self.name, model))
 
     async def send(self, call: Call, /) -> Reply:
         """See `lynkr.providers.base.Provider.send`."""
-        outgoing = self._outgoing(call, self.rules)
-        target = str(call.target)
+        began = self.clock()
+        outgoing = self._outgoing(call, self._rules(call.target.model))
         url = self._url(self.endpoint, call, stream=call.request.stream)
-        await self._refresh_credentials()
-        request = self._request(call, url, outgoing)
-        connection = self._connect(request, outgoing, target)
+        if self._refreshing is not None:
+            await self._refreshing.refresh()
+        connection = self._connect(self._request(call, url, outgoing), outgoing, call, began)
         try:
             await connection.open()
             if not 200 <= connection.status < 300:
@@ -199,9 +233,10 @@ class HTTPProvider:
         whole = evolve(call, request=evolve(call.request, stream=False))
         outgoing = speaker._outgoing(whole, counting.rules)  # noqa: SLF001  # reason: the same class
         url = self._url(counting.endpoint, call, stream=False)
+        began = self.clock()
         await self._refresh_credentials()
-        request = self._request(call, url, evolve(outgoing, body=counting.wrap(outgoing.body)))
-        connection = self._connect(request, outgoing, target)
+        request = self._request(whole, url, evolve(outgoing, body=counting.wrap(outgoing.body)))
+        connection = self._connect(request, outgoing, whole, began)
         try:
             await connection.open()
             if connection.status in (404, 405, 501):
@@ -222,9 +257,10 @@ class HTTPProvider:
             return None
         target = str(call.target)
         url = self._url(self.embeddings, call, stream=False)
+        began = self.clock()
         await self._refresh_credentials()
         outgoing = _Outgoing(raw.splice("model", call.target.model), self._headers(call, {}), passes=True)
-        connection = self._connect(self._request(call, url, outgoing), outgoing, target)
+        connection = self._connect(self._request(call, url, outgoing), outgoing, call, began)
         try:
             await connection.open()
             if not 200 <= connection.status < 300:
@@ -253,6 +289,15 @@ class HTTPProvider:
 
     # ------------------------------------------------------------------ the request
 
+    def _rules(self, model: str) -> BodyRules:
+        """`rules`, less what cannot concern *model*; of the models asked most lately."""
+        rules = self._rules_of.get(model)
+        if rules is None:
+            if len(self._rules_of) >= _MOST_MODELS:
+                self._rules_of.clear()
+            rules = self._rules_of[model] = self.rules.of_model(model)
+        return rules
+
     def _url(self, endpoint: Endpoint, call: Call, *, stream: bool) -> str:
         try:
             return endpoint.url(call.target.model, stream=stream)
@@ -267,7 +312,8 @@ class HTTPProvider:
         if raw is not None:
             headers = self._headers(call, {})
             betas = _told_betas(headers, rules)
-            losses = rules.losses(raw.value, model, betas)
+            changes = rules.changes(raw.value, model, betas)
+            losses = changes.losses
             also: dict[str, Json] = {}
             if one_at_a_time and (told := serial(self.codec.format, raw.value)):
                 also.update(told)
@@ -275,7 +321,7 @@ class HTTPProvider:
             options = asking_usage(raw.value) if self.asks_usage and rules.stream_usage else None
             if options is not None:
                 also["stream_options"] = options
-            body = rules.splice(raw, model, betas, also)
+            body = rules.put_in(raw, model, changes, also)
             return _Outgoing(body, headers, passes=True, losses=losses, asks_usage=options is not None)
         asked = evolve(call.request, model=model)
         encoded = self.codec.encode_request(
@@ -283,8 +329,9 @@ class HTTPProvider:
         )
         headers = self._headers(call, encoded.headers)
         betas = _told_betas(headers, rules)
-        body = dump(rules.apply(encoded.body, model, betas))
-        losses = (*encoded.losses, *rules.losses(encoded.body, model, betas), *self._fallen_headers(call))
+        changes = rules.changes(encoded.body, model, betas)
+        body = dump(rules.applied(encoded.body, changes))
+        losses = (*encoded.losses, *changes.losses, *self._fallen_headers(call))
         losses = (*losses, SAID) if one_at_a_time else losses
         return _Outgoing(body, headers, passes=False, losses=losses)
 
@@ -319,19 +366,18 @@ class HTTPProvider:
 
     def _headers(self, call: Call, encoded: Mapping[str, str]) -> dict[str, str]:
         """Ours, the client's end-to-end ones, and those that belong to fields of the body."""
-        headers = {
-            "accept": self._stream_media_type if call.request.stream else "application/json",
-            "content-type": "application/json",
-            "user-agent": "lynkr",
-            **self.default_headers,
-        }
-        prefixes = _OF_DIALECT.get(self.codec.format, ())
-        is_own = self._own_dialect(call) is not None
-        headers |= {
-            name: value
-            for name, value in call.headers.items()
-            if name not in _OURS and (is_own or name in _OF_ANY_DIALECT or name.startswith(prefixes))
-        }
+        headers = dict(self._plain_headers[call.request.stream])
+        if call.headers:
+            prefixes = _OF_DIALECT.get(self.codec.format, ())
+            is_own = self._own_dialect(call) is not None
+            headers |= {
+                name: value
+                for name, value in call.headers.items()
+                if name not in _OURS and (is_own or name in _OF_ANY_DIALECT or name.startswith(prefixes))
+            }
+        if _BETA not in headers and not encoded:
+            headers.update(self.headers)
+            return headers
         betas = [source[_BETA] for source in (headers, self.headers, encoded) if _BETA in source]
         headers.update(encoded)
         headers.update(self.headers)
@@ -339,30 +385,33 @@ class HTTPProvider:
             headers[_BETA] = ",".join(_split_betas(",".join(betas)))
         return headers
 
-    @property
-    def _stream_media_type(self) -> str:
-        return self.codec.stream_media_type if self.framing is None else self.framing.media_type
-
     def _request(self, call: Call, url: str, outgoing: _Outgoing) -> HTTPRequest:
-        timeouts = self.timeouts
+        timeouts, total = self.timeouts, self.timeouts.total
         if call.deadline is not None:
             left = call.deadline - self.clock()
             if left <= 0:
                 target = str(call.target)
                 raise UpstreamTimeout(f"{target}: no time was left to send the request", target=target)
-            if timeouts.total is None or left < timeouts.total:
-                timeouts = evolve(timeouts, total=left)
+            total = left if total is None or left < total else total
+        first = timeouts.first_token
+        if first is not None and not call.request.stream and (total is None or first < total):
+            total = first  # a whole answer's first part is here when all of it is
+        if total != timeouts.total:
+            timeouts = Timeouts(timeouts.connect, timeouts.first_byte, first, timeouts.idle, total)
         return self.auth.sign(HTTPRequest("POST", url, outgoing.headers, outgoing.body, timeouts))
 
-    def _connect(self, request: HTTPRequest, outgoing: _Outgoing, target: str) -> Connection:
+    def _connect(self, request: HTTPRequest, outgoing: _Outgoing, call: Call, began: float) -> Connection:
         hidden = Hidden(request.headers, outgoing.headers, self.headers)
-        return Connection(self.transport.send(request), target, hidden)
+        first = self.timeouts.first_token
+        whole = not call.request.stream
+        patience = None if first is None else Patience(first, began, self.timeouts.idle, self.clock, whole)
+        return Connection(self.transport.send(request), str(call.target), hidden, patience)
 
     # ------------------------------------------------------------------ the answer
 
     async def _reply(self, call: Call, outgoing: _Outgoing, connection: Connection) -> Reply:
         media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
-        is_stream = media_type in (self.codec.stream_media_type, self._stream_media_type) or (
+        is_stream = media_type in (self.codec.stream_media_type, self._stream_type) or (
             # Some servers mislabel their streams; a JSON object is never one.
             call.request.stream and media_type != "application/json"
         )
@@ -404,10 +453,16 @@ class HTTPProvider:
         body = await connection.read(MAX_ANSWER_BYTES)
         await connection.aclose()
         value = _parse_object(body, connection.target)
-        reply = _reply_head(call, connection, Tally(), outgoing.losses)
         embedded = _embedded_status(value)
         if embedded is not None:
             raise self._error(connection, embedded, body)
+        told = self._told(value) if passes and call.observer is None else None
+        if told is not None:
+            tally = Tally(
+                told.id, told.model, told.usage, told.stop_reason, self.clock(), True, told.tool_calls
+            )
+            return _reply_head(call, connection, tally, outgoing.losses, raw=OnePiece(body))
+        reply = _reply_head(call, connection, Tally(), outgoing.losses)
         events: tuple[Event, ...] = ()
         try:
             response = named(
@@ -465,11 +520,20 @@ class HTTPProvider:
         return self.codec.decode_error(status, headers, hidden.in_bytes(body), target=connection.target)
 
 
-def _reply_head(call: Call, connection: Connection, tally: Tally, losses: tuple[Loss, ...] = ()) -> Reply:
-    """The reply before anybody knows what can be read of it."""
+def _reply_head(
+    call: Call,
+    connection: Connection,
+    tally: Tally,
+    losses: tuple[Loss, ...] = (),
+    *,
+    raw: OnePiece | None = None,
+) -> Reply:
+    """The reply, before anybody knows what can be read of it unless that is *raw*."""
     return Reply(
         call.target,
         tally,
+        None,
+        raw,
         status=connection.status,
         headers=_passed_on(connection.headers),
         content_type=connection.headers.get("content-type", "application/json"),

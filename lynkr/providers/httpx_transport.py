@@ -142,8 +142,11 @@ class _Exchange:
 
     async def __aenter__(self) -> "_Response":
         request, timeouts = self._request, self._request.timeouts
-        total = timeouts.total
+        total, first = timeouts.total, timeouts.first_token
         deadline = None if total is None else anyio.current_time() + total
+        longest, phase = total, "total"
+        if first is not None and (total is None or first < total):
+            longest, phase = first, "first_token"
         # httpcore looks "read" up anew when the body begins; the body's idle time is ours to keep.
         limits: dict[str, float | None] = {
             "connect": timeouts.connect,
@@ -155,7 +158,7 @@ class _Exchange:
         if "accept-encoding" not in headers:
             headers = {**headers, "accept-encoding": "identity"}
         try:
-            with anyio.move_on_after(total) as scope:
+            with anyio.move_on_after(longest) as scope:
                 outgoing = httpx.Request(
                     request.method,
                     request.url,
@@ -170,8 +173,8 @@ class _Exchange:
                 return self._response
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _translate(error, timeouts, "first_byte") from error
-        if scope.cancelled_caught and total is not None:
-            raise TransportTimeout("total", total)
+        if scope.cancelled_caught and longest is not None:
+            raise TransportTimeout(phase, longest)
         raise AssertionError("a request is answered, fails or times out")
 
     async def __aexit__(

@@ -35,6 +35,7 @@ _RESPONSES_COUNTED: Final = frozenset({
     "conversation", "input", "instructions", "model", "parallel_tool_calls", "personality",
     "previous_response_id", "reasoning", "text", "tool_choice", "tools", "truncation",
 })  # fmt: skip
+_MOST_PROFILES: Final = 1024
 _CALLS: Final[Mapping[WireFormat, str]] = MappingProxyType(
     {
         WireFormat.OPENAI_CHAT: "/chat/completions",
@@ -164,12 +165,19 @@ def filled(profiles: Callable[[Target], Profile] | None, default: Profile) -> Ca
     if default == UNKNOWN_PROFILE:
         return profiles
 
+    # Profiles come from a table: one that was filled in is met again, as the very same object.
+    kept: dict[Target, tuple[Profile, Profile]] = {}
+
     def profile_of(target: Target) -> Profile:
-        known = {
-            name: value
-            for name, value in asdict(profiles(target), recurse=False).items()
-            if value is not None
-        }
-        return Profile(**{**asdict(default, recurse=False), **known})
+        own = profiles(target)
+        known = kept.get(target)
+        if known is not None and known[0] is own:
+            return known[1]
+        if len(kept) >= _MOST_PROFILES:
+            kept.clear()
+        told = {name: value for name, value in asdict(own, recurse=False).items() if value is not None}
+        whole = evolve(default, **told)
+        kept[target] = (own, whole)
+        return whole
 
     return profile_of

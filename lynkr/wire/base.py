@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from attrs import field, frozen
 
-from lynkr.model import Event, Json, Loss, Request, Response, WireFormat
+from lynkr.model import Event, Json, Loss, Request, Response, StopReason, Usage, WireFormat
 
 
 @frozen
@@ -145,5 +145,28 @@ class SkimmingCodec(Protocol):
 
         *data* begins at the beginning of an event, of an answer whose first part has come.
         What is left, read by `Codec.event_decoder`, gives the same usage, stop reason, tool calls and errors.
+        """
+        ...
+
+
+@frozen
+class Told:
+    """What is kept in mind of a whole answer that goes through untouched."""
+
+    id: str
+    model: str
+    stop_reason: StopReason
+    usage: Usage
+    tool_calls: int
+
+
+@runtime_checkable
+class TellingCodec(Protocol):
+    """What a codec may offer besides: a quick look at a whole answer that goes through untouched."""
+
+    def told(self, body: Mapping[str, Json], /) -> Told | None:
+        """What `Codec.decode_response` would find; None where it has to be asked.
+
+        It is for every answer out of the ordinary, malformed ones above all.
         """
         ...

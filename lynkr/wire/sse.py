@@ -55,6 +55,11 @@ class FrameDecoder:
                 yield frame
         self._check_size(len(self._buffer))
 
+    @property
+    def is_between(self) -> bool:
+        """Whether what was fed so far ends with a dispatched event, or with nothing of one."""
+        return not (self._buffer or self._data or self._event or self._skip_lf)
+
     def close(self) -> bool:
         """Whether the stream ended between two frames (the standard drops an unfinished one)."""
         return not self._buffer and not self._data

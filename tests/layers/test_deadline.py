@@ -88,6 +88,25 @@ async def test_in_time_nothing_is_changed() -> None:
             await deadline()(failing)(call_to(A, deadline=until))
 
 
+async def test_a_provider_that_is_punctual_by_itself_is_waited_for_without_a_timer() -> None:
+    clock = Clock()
+    layer = deadline(monotonic=clock, first_token=lambda _: 0.0, punctual=lambda target: target == A)
+
+    async def late(call: Call) -> Reply:
+        clock.now += 10
+        raise UpstreamTimeout("one:a: not done within 10 s", target="one:a")
+
+    with pytest.raises(DeadlineExceeded, match="deadline") as caught:
+        await layer(late)(call_to(A, deadline=clock.now + 10))
+    assert isinstance(caught.value.__cause__, UpstreamTimeout)
+    with pytest.raises(UpstreamTimeout, match="not done within"):
+        await layer(late)(call_to(A, deadline=clock.now + 100))
+    with pytest.raises(DeadlineExceeded):
+        await layer(late)(call_to(A, deadline=clock.now))
+    for until in (None, clock.now + 10):
+        assert await read(await layer(Scripted({A: [Answer()]}))(call_to(A, deadline=until))) == list(EVENTS)
+
+
 @pytest.mark.parametrize("until", [None, 60.0])
 async def test_a_target_that_has_no_token_in_its_time_is_slow(until: float | None) -> None:
     """Pings and an early status line are no token: only the whole attempt's time tells."""

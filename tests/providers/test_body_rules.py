@@ -78,6 +78,31 @@ def test_splicing_a_body_means_what_applying_the_rules_to_it_means(body, model, 
     assert spliced == rules.apply(named, model, betas)
 
 
+ALL_RULES = [CLOUD, PLAIN_BODIES, *(host.rules for _, host in sorted(HOSTS.items()))]
+MODELS = [
+    "m",
+    "gpt-5",
+    "o3-mini",
+    "grok-4",
+    "kimi-k3",
+    "claude-opus-4-7",
+    "claude-haiku-4-5",
+    "mistral-large",
+]
+
+
+@given(
+    CLOUD_BODIES
+    | BODIES
+    | st.sampled_from([{"temperature": 1, "top_p": 1, "reasoning_effort": "low", "stop": []}]),
+    st.sampled_from(MODELS) | st.text(),
+    BETAS,
+    st.sampled_from(ALL_RULES),
+)
+def test_what_is_kept_of_the_rules_for_one_model_changes_its_bodies_alike(body, model, betas, rules):
+    assert rules.of_model(model).changes(body, model, betas) == rules.changes(body, model, betas)
+
+
 @given(CLOUD_BODIES, st.text(), BETAS)
 def test_a_hosts_own_fields_are_in_every_body_and_the_left_out_in_none(body, model, betas):
     changed = CLOUD.apply(body, model, betas)

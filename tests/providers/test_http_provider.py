@@ -248,6 +248,53 @@ async def test_the_deadline_bounds_the_whole_exchange(provide):
                     pass
 
 
+@pytest.mark.parametrize("make", [call, raw_call])
+@pytest.mark.parametrize("sends", ["nothing", "a head", "a start", "pings"])
+async def test_a_first_token_that_is_late_ends_the_attempt(provide, make, sends):
+    """Whatever comes before it: a provider keeps to it by itself, so that no layer has to."""
+
+    async def handler(peer, received):
+        if sends != "nothing":
+            await peer.begin_stream()
+        if sends == "a start":
+            await peer.chunk(START)
+        while sends == "pings":
+            await peer.chunk(b": ping\n\n")
+            await anyio.sleep(SOON / 10)
+        await peer.closed()
+
+    async with serving(handler) as server:
+        provider = provide(server, timeouts=Timeouts(first_token=SOON))
+        assert provider.ends_in_time
+        with pytest.raises(UpstreamTimeout, match=r"tiny:big-1: no token within 0\.25 s"):
+            await provider.send(make())
+
+
+async def test_a_whole_answer_has_no_longer_than_a_first_token(provide):
+    async def handler(peer, received):
+        await peer.begin_stream("application/json")
+        await peer.chunk(WHOLE[:5])
+        await peer.closed()
+
+    async with serving(handler) as server:
+        provider = provide(server, timeouts=Timeouts(first_token=SOON))
+        with pytest.raises(UpstreamTimeout, match=r"no token within 0\.25 s"):
+            await provider.send(raw_call(stream=False))
+
+
+async def test_a_stream_that_has_begun_may_take_longer_than_its_first_token(provide):
+    async def handler(peer, received):
+        await peer.begin_stream()
+        await peer.chunk(START + HELLO)
+        await anyio.sleep(2 * SOON)
+        await peer.chunk(END)
+        await peer.end_stream()
+
+    async with serving(handler) as server:
+        provider = provide(server, timeouts=Timeouts(first_token=SOON))
+        assert await all_bytes(await provider.send(raw_call())) == START + HELLO + END
+
+
 async def test_a_deadline_does_not_stretch_the_silence_a_stream_may_keep(provide):
     async with serving(streaming(START, HELLO, then=lambda peer: peer.closed())) as server:
         provider = provide(server, clock=lambda: 100.0, timeouts=Timeouts(idle=0.2))
@@ -447,7 +494,8 @@ async def test_send_returns_with_the_first_part_and_not_before(provide, make):
             assert replies == []
             go_on.set()
         (reply,) = replies
-        assert reply.tally.first_event_at == 0.0
+        # The time of the first part is read when that is there, and none after it.
+        assert reply.tally.first_event_at == next(ticks) - 1
         async with closing(reply):
             first = await anext(reply.raw or reply.events)
             end.set()

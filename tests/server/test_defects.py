@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from lynkr.model import Request
+from lynkr.model import Event, Request
 from lynkr.routing import Decision, PipelineRouter, Snapshot
 from lynkr.telemetry.record import Ending
 from lynkr.testing.anthropic_grammar import validate_anthropic_stream
 from lynkr.testing.faults import Answer, Send, script, status
+from lynkr.wire.anthropic.encoder import AnthropicEventEncoder
+from lynkr.wire.openai_chat.stream_encoder import ChatEventEncoder
 from tests.server.running import House, message
 
 MESSAGES, CHAT = "/v1/messages", "/v1/chat/completions"
@@ -59,18 +61,17 @@ def test_a_defect_while_waiting_for_the_answer(
 def test_a_defect_in_mid_stream_is_the_dialects_error_event_and_a_failure(
     shared: House, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    from lynkr.relay import EncodedEvents
-
-    passed = EncodedEvents.__anext__
+    encoder = AnthropicEventEncoder if path == MESSAGES else ChatEventEncoder
+    encode = encoder.encode
     seen: list[bytes] = []
 
-    async def break_later(stream: EncodedEvents) -> bytes:
+    def break_later(self: Any, event: Event) -> bytes:
         if len(seen) == 4:
             raise_defect()
-        seen.append(await passed(stream))
+        seen.append(encode(self, event))
         return seen[-1]
 
-    monkeypatch.setattr(EncodedEvents, "__anext__", break_later)
+    monkeypatch.setattr(encoder, "encode", break_later)
     other = "chat:m" if path == MESSAGES else "messages:m"
     answer = shared.client.post(path, json=message("tell me", other, stream=True))
     assert answer.status_code == 200

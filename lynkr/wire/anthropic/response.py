@@ -7,16 +7,18 @@ from lynkr.model import NO_USAGE, Extras, Json, Response, StopReason
 from lynkr.wire.anthropic.content import Block, decode_parts, encode_part
 from lynkr.wire.anthropic.fields import (
     FORMAT,
+    FieldError,
     Losses,
     as_object,
     as_string,
+    is_object,
     required,
     required_string,
     unknown_fields,
     with_extras,
 )
-from lynkr.wire.anthropic.usage import decode_usage, encode_usage
-from lynkr.wire.base import Encoded
+from lynkr.wire.anthropic.usage import counts_of, decode_usage, encode_usage
+from lynkr.wire.base import Encoded, Told
 
 # https://docs.claude.com/en/api/handling-stop-reasons and the SDK's `StopReason` (read 2026-11).
 _STOP_REASONS: Final[Mapping[str, StopReason]] = {
@@ -33,6 +35,13 @@ _WIRE_STOP_REASONS: Final = {reason: name for name, reason in _STOP_REASONS.item
 MESSAGE_FIELDS: Final = frozenset(
     {"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}
 )
+
+# Blocks that are read at a glance, with the fields without which they are malformed.
+_ORDINARY: Final[Mapping[str, tuple[tuple[str, type], ...]]] = {
+    "text": (("text", str),),
+    "thinking": (("thinking", str), ("signature", str)),
+    "tool_use": (("id", str), ("name", str), ("input", dict)),
+}
 
 
 def decode_stop_reason(value: Json) -> tuple[StopReason, dict[str, Json]]:
@@ -75,6 +84,32 @@ def decode_response(body: Mapping[str, Json]) -> Response:
         stop_sequence=None if stop_sequence is None else as_string(stop_sequence, "stop_sequence"),
         extras=Extras(FORMAT, extras) if extras else Extras(),
     )
+
+
+def told(body: Mapping[str, Json]) -> Told | None:
+    """See `lynkr.wire.base.TellingCodec`."""
+    answer_id, model, content, usage = (body.get(name) for name in ("id", "model", "content", "usage"))
+    if not (answer_id and isinstance(answer_id, str) and model and isinstance(model, str)):
+        return None
+    if not isinstance(content, list) or not isinstance(usage, dict):
+        return None
+    sequence = body.get("stop_sequence")
+    if sequence is not None and not isinstance(sequence, str):
+        return None
+    calls = 0
+    for block in content:
+        if not is_object(block):
+            return None
+        kind = block.get("type")
+        fields = _ORDINARY.get(kind) if isinstance(kind, str) else None
+        if fields is None or any(not isinstance(block.get(name), made) for name, made in fields):
+            return None
+        calls += kind == "tool_use"
+    try:
+        counts = counts_of(usage, "usage")
+    except FieldError:
+        return None
+    return Told(answer_id, model, decode_stop_reason(body.get("stop_reason"))[0], counts, calls)
 
 
 def encode_response(response: Response) -> Encoded:

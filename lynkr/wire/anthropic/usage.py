@@ -21,6 +21,22 @@ def decode_usage(node: Mapping[str, Json], path: str) -> tuple[Usage, dict[str, 
     Raises:
         FieldError: a count is not a whole number.
     """
+    rest = {name: value for name, value in node.items() if name not in _COUNTS and name not in _NESTED}
+    lifetimes = _nested(node, "cache_creation", path)
+    if more := {name: value for name, value in lifetimes.items() if name not in _LIFETIMES}:
+        rest["cache_creation"] = more
+    details = _nested(node, "output_tokens_details", path)
+    if more := {name: value for name, value in details.items() if name != "thinking_tokens"}:
+        rest["output_tokens_details"] = more
+    return counts_of(node, path), rest
+
+
+def counts_of(node: Mapping[str, Json], path: str) -> Usage:
+    """The counts alone.
+
+    Raises:
+        FieldError: a count is not a whole number.
+    """
     uncached = _count(node, "input_tokens", path)
     read = _count(node, "cache_read_input_tokens", path)
     written = _count(node, "cache_creation_input_tokens", path)
@@ -33,7 +49,7 @@ def decode_usage(node: Mapping[str, Json], path: str) -> tuple[Usage, dict[str, 
     elif written is not None and one_hour is not None:
         written = max(written, one_hour)
     details = _nested(node, "output_tokens_details", path)
-    usage = Usage(
+    return Usage(
         input=None if uncached is None else uncached + (read or 0) + (written or 0),
         output=_count(node, "output_tokens", path),
         cache_read=read,
@@ -41,12 +57,6 @@ def decode_usage(node: Mapping[str, Json], path: str) -> tuple[Usage, dict[str, 
         cache_write_1h=one_hour,
         reasoning=_count(details, "thinking_tokens", join(path, "output_tokens_details")),
     )
-    rest = {name: value for name, value in node.items() if name not in _COUNTS and name not in _NESTED}
-    if more := {name: value for name, value in lifetimes.items() if name not in _LIFETIMES}:
-        rest["cache_creation"] = more
-    if more := {name: value for name, value in details.items() if name != "thinking_tokens"}:
-        rest["output_tokens_details"] = more
-    return usage, rest
 
 
 def _count(node: Mapping[str, Json], name: str, path: str) -> int | None:

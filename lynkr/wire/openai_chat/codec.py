@@ -1,6 +1,5 @@
 """The codec: one object that holds the dialect's functions and the one choice it leaves."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,19 +7,21 @@ from attrs import frozen
 
 from lynkr.errors import UpstreamError
 from lynkr.model import Json, Request, Response, WireFormat
-from lynkr.wire.base import Encoded, EncodedError
+from lynkr.wire.base import Encoded, EncodedError, Told
 from lynkr.wire.openai_chat.errors import decode_error, encode_error
 from lynkr.wire.openai_chat.fields import OPENAI_CHAT
+from lynkr.wire.openai_chat.repeated import Template, template_of
 from lynkr.wire.openai_chat.request import decode_request
 from lynkr.wire.openai_chat.request_encoder import OutputLimit, encode_request
-from lynkr.wire.openai_chat.response import decode_response, encode_response
+from lynkr.wire.openai_chat.response import decode_response, encode_response, told
 from lynkr.wire.openai_chat.stream_decoder import ChatEventDecoder
 from lynkr.wire.openai_chat.stream_encoder import ChatEventEncoder
 
-_CHUNK: Final = re.compile(rb"(?:\A|(?<=\n\n))data: \{[^\r\n]*\n\n")
-_UNFINISHED: Final = re.compile(rb'"finish_reason": ?null')
+_UNFINISHED: Final = (b'"finish_reason":null', b'"finish_reason": null')
 # In the words of an answer a quote is escaped, so these stand for fields and nothing else.
-_TELLING: Final = re.compile(rb'"(?:finish_reason": ?"|usage": ?\{|tool_calls"|error")')
+_TELLING: Final = (
+    b'"tool_calls"', b'"error"', b'"usage":{', b'"usage": {', b'"finish_reason":"', b'"finish_reason": "'
+)  # fmt: skip
 
 
 @frozen
@@ -69,11 +70,30 @@ class OpenAIChatCodec:
     def event_encoder(self, request: Request | None = None, /) -> ChatEventEncoder:
         return ChatEventEncoder(request)
 
+    def told(self, body: Mapping[str, Json], /) -> Told | None:
+        """See `lynkr.wire.base.TellingCodec`."""
+        return told(body)
+
     def skim(self, data: bytes, /) -> bytes:
         """See `lynkr.wire.base.SkimmingCodec`."""
-        return _CHUNK.sub(_if_telling, data)
+        if b"\r" in data:
+            return data
+        *events, rest = data.split(b"\n\n")
+        left: list[bytes] = []
+        silent: Template | None = None
+        for event in events:
+            if silent is not None and silent.between(event) is not None:
+                continue  # as silent as the last one: in words no field can hide without a quote
+            if _is_silent(event):
+                silent = template_of(event)
+            else:
+                left += (event, b"\n\n")
+        left.append(rest)
+        return b"".join(left)
 
 
-def _if_telling(found: re.Match[bytes]) -> bytes:
-    chunk = found[0]
-    return b"" if _UNFINISHED.search(chunk) and not _TELLING.search(chunk) else chunk
+def _is_silent(event: bytes) -> bool:
+    """Whether *event* is a chunk that tells nothing but words."""
+    if not event.startswith(b"data: {") or b"\n" in event:
+        return False
+    return any(word in event for word in _UNFINISHED) and not any(word in event for word in _TELLING)

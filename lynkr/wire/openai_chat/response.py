@@ -25,7 +25,7 @@ from lynkr.model import (
     ToolResult,
     Usage,
 )
-from lynkr.wire.base import Encoded
+from lynkr.wire.base import Encoded, Told
 from lynkr.wire.json_body import json_text
 from lynkr.wire.openai_chat import parts
 from lynkr.wire.openai_chat.errors import embedded_error
@@ -204,6 +204,32 @@ def decode_response(body: Node) -> Response:
         created=count_or_none(body.get("created")),
         extras=as_extras(extras),
     )
+
+
+def told(body: Node) -> Told | None:
+    """See `lynkr.wire.base.TellingCodec`."""
+    answer_id, model, choices, usage = (body.get(name) for name in ("id", "model", "choices", "usage"))
+    if not (answer_id and isinstance(answer_id, str) and model and isinstance(model, str)):
+        return None
+    if body.get("error") or not isinstance(usage, dict) or not isinstance(choices, list) or len(choices) != 1:
+        return None
+    choice = choices[0]
+    if not isinstance(choice, dict) or choice.get("index", 0) != 0 or choice.get("error"):
+        return None
+    message = choice.get("message")
+    if not isinstance(message, dict) or not isinstance(message.get("content"), str | None):
+        return None
+    calls = message.get("tool_calls") or ()
+    if not isinstance(calls, list | tuple) or not all(map(_is_ordinary_call, calls)):
+        return None
+    reason = stop_reason_of(choice.get("finish_reason"), calls_tools=bool(calls))
+    return Told(answer_id, model, reason, decode_usage(usage)[0], len(calls))
+
+
+def _is_ordinary_call(call: Json) -> bool:
+    function = call.get("function") if isinstance(call, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return isinstance(name, str) and name != ""
 
 
 def _first_choice(choices: "list[Json] | tuple[Json, ...]") -> tuple[Node, list[Json]]:

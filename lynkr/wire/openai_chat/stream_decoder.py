@@ -62,6 +62,7 @@ from lynkr.wire.openai_chat.fields import (
     node_or_empty,
     text_or_empty,
 )
+from lynkr.wire.openai_chat.repeated import Template, lesson
 from lynkr.wire.sse import Frame, FrameDecoder
 
 # `obfuscation` pads a chunk against side channels and means nothing outside it (openai 3.54,
@@ -73,6 +74,8 @@ _DELTA_FIELDS: Final = frozenset(
 )
 _CUSTOM_HEAD: Final = '{"input":"'
 _CUSTOM_TAIL: Final = '"}'
+# A host whose every chunk is another one is not to be learnt from for ever.
+_MOST_LESSONS: Final = 16
 
 
 class _State(Enum):
@@ -179,18 +182,50 @@ class ChatEventDecoder:
         self._late: Draft = {}
         self._choice_left: Draft = {}
         self._message_left: Draft = {}
+        self._template: Template | None = None
+        self._lessons = 0
+        self._lesson: str | None = None  # the words of a chunk that can be learnt from
 
     def feed(self, data: bytes, /) -> Iterator[Event]:
         if self._error is not None:
             raise self._error
         try:
-            for frame in self._frames.feed(data):
-                if self._state is not _State.DONE:
-                    self._take(frame)
-                    yield from self._drain()
+            *events, rest = (data,) if b"\r" in data else data.split(b"\n\n")
+            for event in events:
+                template = self._template
+                if template is not None and self._frames.is_between:
+                    words = template.words(event)
+                    if words is not None:
+                        yield PartDelta(self._text_index, words)
+                        continue
+                yield from self._parsed(event + b"\n\n")
+                if self._lesson is not None and self._lessons < _MOST_LESSONS:
+                    self._learn(event)
+            if rest:
+                yield from self._parsed(rest)
         except LynkrError as error:
             self._state, self._error = _State.FAILED, error
             raise
+
+    def _parsed(self, data: bytes) -> Iterator[Event]:
+        for frame in self._frames.feed(data):
+            # The words of one chunk stand between those before and after it: a template is the last one's.
+            self._template = self._lesson = None
+            if self._state is not _State.DONE:
+                self._take(frame)
+                yield from self._drain()
+
+    def _learn(self, event: bytes) -> None:
+        self._lessons += 1
+        words, self._lesson = self._lesson, None
+        if words is not None and self._frames.is_between:
+            self._template = lesson(event, words, self._content_of)
+
+    def _content_of(self, chunk: object) -> object:
+        told = cast("dict[str, Json]", chunk) if isinstance(chunk, dict) else {}
+        choice = self._choice_of(told.get("choices"))
+        delta = None if choice is None else choice.get("delta")
+        return delta.get("content") if isinstance(delta, dict) else None
 
     def close(self) -> Iterator[Event]:
         if self._error is not None:
@@ -249,6 +284,8 @@ class ChatEventDecoder:
                 )
             )
         self._take_choice(choice)
+        if self._state is _State.OPEN and usage is None and chunk.get("choices") == [choice]:
+            self._lesson = _words_alone(choice)
 
     def _choice_of(self, choices: Json) -> dict[str, Json] | None:
         """Choice 0, if this chunk speaks of it (the last one with usage speaks of none)."""
@@ -422,6 +459,21 @@ class ChatEventDecoder:
         choice.update(response.remembered_word(self._finish_word, reason))
         found = {**self._late, **response.mirrored(choice, [], self._usage_left)}
         self._out.append(Finish(reason, self._usage, extras=as_extras(found)))
+
+
+def _words_alone(choice: dict[str, Json]) -> str | None:
+    """The content of *choice*, if another one that differs in its content would tell nothing else."""
+    delta = choice.get("delta")
+    if not isinstance(delta, dict):
+        return None
+    words = delta.get("content")
+    if not isinstance(words, str) or not words:
+        return None
+    if any(value for name, value in delta.items() if name not in ("content", "role")):
+        return None
+    if any(value for name, value in choice.items() if name not in ("delta", "index")):
+        return None
+    return words
 
 
 def _escaped(text: str) -> str:

@@ -18,7 +18,8 @@ from lynkr.wire.openai_responses.stream_decoder import ResponsesEventDecoder
 from lynkr.wire.openai_responses.stream_encoder import ResponsesEventEncoder
 
 # Whole events, as OpenAI writes them; one written otherwise is read like any other.
-_DELTAS: Final = re.compile(rb"(?:\A|(?<=\n\n))(?:event: response\.[a-z_.]+\.delta\ndata: [^\r\n]*\n\n)+")
+# The dot is a dozen times as quick as a set of what it must not be, but takes a carriage return.
+_DELTAS: Final = re.compile(rb"(?:\A|(?<=\n\n))(?:event: response\.[a-z_.]+\.delta\ndata: .*+\n\n)++")
 
 
 @frozen
@@ -64,4 +65,4 @@ class OpenAIResponsesCodec:
 
     def skim(self, data: bytes, /) -> bytes:
         """See `lynkr.wire.base.SkimmingCodec`."""
-        return _DELTAS.sub(b"", data)
+        return data if b"\r" in data else _DELTAS.sub(b"", data)

@@ -44,8 +44,11 @@ def able_plan(plan: Plan, request: Request, providers: Mapping[str, Provider]) -
     Raises:
         CapabilityError: no target is left; it says what was needed.
     """
-    media = media_in(request)
-    is_named = plan.decision is None
+    decision = plan.decision
+    is_named = decision is None
+    # Where the decision was drawn from features, these have been looked for already.
+    features = None if decision is None else decision.features
+    media = media_in(request) if features is None else features.media
     if not media and not is_named:
         return plan
     able: list[Target] = []

@@ -386,7 +386,12 @@ class Gateway:
             if self._conversations is not None:
                 self._conversations.settle(exchange, self._speaks_responses)
             exchange.plan = plan_for_orphans(
-                exchange.plan, format, parsed.value, self._providers, passes=exchange.raw is not None
+                exchange.plan,
+                format,
+                asked,
+                lambda: parsed.value,
+                self._providers,
+                passes=exchange.raw is not None,
             )
             if not counting:
                 self._meter.admit(exchange)

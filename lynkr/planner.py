@@ -2,6 +2,9 @@
 
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
+from inspect import signature
+from typing import TYPE_CHECKING, Final, cast
 
 from lynkr.capability import able_plan, refuse_overlong
 from lynkr.errors import TargetNotAllowed
@@ -24,8 +27,14 @@ from lynkr.routing import (
 )
 from lynkr.routing.constraints import ban_of, tightened, within_budget
 from lynkr.routing.context import NO_CONTEXT
+from lynkr.routing.familiar import Familiar
 from lynkr.routing.latency import Latencies
 from lynkr.service import Reply
+
+if TYPE_CHECKING:
+    from lynkr.routing.protocols import RecallingRouter
+
+_ALL_SERVE: Final[frozenset[Target]] = frozenset()
 
 
 class Planner:
@@ -48,7 +57,6 @@ class Planner:
         constraints: Callable[[RequestContext], Constraints],
         clock: Callable[[], float],
     ) -> None:
-        self._router = router
         self._providers = providers
         self._aliases = aliases
         self._breakers = breakers
@@ -58,6 +66,7 @@ class Planner:
         self._clock = clock
         self._latencies = Latencies()
         self._seeds = random.Random()  # noqa: S311  # reason: seeds of exploration are recorded, not secret
+        self._route = _recalling(router, Familiar())
 
     def decide(self, request: Request, session: str | None, context: RequestContext = NO_CONTEXT) -> Decision:
         """Where *request* would go now.
@@ -65,7 +74,7 @@ class Planner:
         Raises:
             RoutingError: no target can serve it.
         """
-        return self._router.route(request, self.snapshot(session, context))
+        return self._route(request, self.snapshot(session, context))
 
     def plan(self, request: Request, session: str | None, context: RequestContext = NO_CONTEXT) -> Plan:
         """As `decide`, or the target the client names itself.
@@ -81,7 +90,7 @@ class Planner:
             refuse_overlong(named, request, self._providers)
             return able_plan(Plan((named,)), request, self._providers)
         snapshot = self.snapshot(session, context)
-        decision = self._router.route(request, snapshot)
+        decision = self._route(request, snapshot)
         return able_plan(Plan(decision.targets, decision, snapshot), request, self._providers)
 
     def snapshot(self, session: str | None, context: RequestContext = NO_CONTEXT) -> Snapshot:
@@ -90,22 +99,24 @@ class Planner:
         constraints = self._constraints(context)
         if context.deadline_seconds is not None:
             constraints = tightened(constraints, Constraints(deadline_seconds=context.deadline_seconds))
+        pins = self._pins
         return Snapshot(
-            now=now,
-            unavailable=self.unavailable(now),
-            session=session,
-            seed=self._seeds.getrandbits(63),
-            context=context,
-            pin=None if self._pins is None or session is None else self._pins.get(session, now),
-            rates=self._rates,
-            latencies=self._latencies.estimates(),
-            constraints=constraints,
+            now,
+            self.unavailable(now),
+            session,
+            self._seeds.getrandbits(63),
+            context,
+            None if pins is None or session is None else pins.get(session, now),
+            self._rates,
+            self._latencies.estimates(),
+            constraints,
         )
 
     def unavailable(self, now: float | None = None) -> frozenset[Target]:
         """Targets whose circuit is open at *now* (at once, if None); ``provider:*`` for a credential's."""
         now = self._clock() if now is None else now
-        return frozenset(map(Target.parse, self._breakers.refusing(now)))
+        refusing = self._breakers.refusing(now)
+        return frozenset(map(Target.parse, refusing)) if refusing else _ALL_SERVE
 
     def named_target(self, model: str) -> Target | None:
         """The target a client names itself, by alias or as `provider:model` of a provider we have."""
@@ -164,3 +175,10 @@ def asker(session: str | None, tenant: str | None) -> tuple[str | None, RequestC
         return session, NO_CONTEXT
     key = None if session is None else SessionKey(session, tenant=tenant)
     return None if key is None else str(key), RequestContext(key, tenant=tenant)
+
+
+def _recalling(router: TierRouter, familiar: Familiar) -> Callable[[Request, Snapshot], Decision]:
+    """*router*'s `route`, given *familiar* if it takes one."""
+    if "familiar" not in signature(router.route).parameters:
+        return router.route
+    return partial(cast("RecallingRouter", router).route, familiar=familiar)

@@ -27,6 +27,7 @@ BLOCKED: Final = "blocked"
 OVER_BUDGET: Final = "over_budget"
 TOO_SLOW: Final = "too_slow"
 
+_LOCAL: Final = CacheKind.LOCAL
 _Ladder: TypeAlias = tuple[Target, ...]
 _NO_POLICY: Final = Step("policy", "no target is banned", code="no_policy")
 _NO_BUDGET: Final = Step("budget", "no budget", code="no_budget")
@@ -145,15 +146,14 @@ def avoids_dominated(strength: Mapping[Target, Tier]) -> TargetRule:
 
 def is_cheaper(one: Tariff, other: Tariff) -> bool:
     """No rate of *one* is above *other*'s, and one is below; two paid targets only."""
-    if CacheKind.LOCAL in (one.cache, other.cache):
+    if one.input > other.input or one.output > other.output:
         return False
-    pairs = (
-        (one.input, other.input),
-        (one.output, other.output),
-        (one.warm, other.warm),
-        (one.cold, other.cold),
-    )
-    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+    if one.cache is _LOCAL or other.cache is _LOCAL:
+        return False
+    warm, cold, others_warm, others_cold = one.warm, one.cold, other.warm, other.cold
+    if warm > others_warm or cold > others_cold:
+        return False
+    return one.input < other.input or one.output < other.output or warm < others_warm or cold < others_cold
 
 
 def _keeping(name: str, targets: _Ladder, excluded: Mapping[str, str]) -> tuple[_Ladder, Step]:

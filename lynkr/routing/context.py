@@ -74,6 +74,9 @@ class SessionKey:
         )
 
 
+_NO_SECONDS: Final[Mapping[str, float]] = MappingProxyType({})
+
+
 @frozen
 class RequestContext:
     """What the headers and metadata of a request say beside its messages.
@@ -92,7 +95,7 @@ class RequestContext:
     parent_agent: str | None = None
     compaction: str | None = None
     context_compacted: bool = False
-    tool_seconds: Mapping[str, float] = field(factory=lambda: MappingProxyType({}))
+    tool_seconds: Mapping[str, float] = _NO_SECONDS
     deadline_seconds: float | None = None
     tenant: str | None = None
 

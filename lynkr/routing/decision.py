@@ -109,6 +109,11 @@ class CacheKind(StrEnum):
     """Every token is paid in full, each time."""
 
 
+# In CPython 3.11 a member looked up on its class costs 100 ns.
+_EXPLICIT: Final = CacheKind.EXPLICIT
+_AUTOMATIC: Final = CacheKind.AUTOMATIC
+
+
 @frozen
 class Tariff:
     """What a target charges, in USD per million tokens (that is micro-USD a token).
@@ -129,14 +134,14 @@ class Tariff:
     @property
     def cold(self) -> float:
         """What a token costs that the cache does not hold, and is then held by it."""
-        if self.cache is CacheKind.EXPLICIT and self.cache_write is not None:
+        if self.cache is _EXPLICIT and self.cache_write is not None:
             return self.cache_write
         return self.input
 
     @property
     def warm(self) -> float:
         """What a token costs that the cache holds."""
-        has_cache = self.cache in (CacheKind.EXPLICIT, CacheKind.AUTOMATIC)
+        has_cache = self.cache is _EXPLICIT or self.cache is _AUTOMATIC
         return self.input if not has_cache or self.cache_read is None else self.cache_read
 
 

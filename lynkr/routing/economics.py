@@ -15,9 +15,13 @@ the whole prefix cold:
 Money in micro-USD; a tariff's USD per million tokens are micro-USD a token.
 """
 
+from typing import Final
+
 from attrs import frozen
 
 from lynkr.routing.decision import CacheKind, Pin, Snapshot, Target, Tariff, TurnShape
+
+_UNCACHED: Final = CacheKind.NONE
 
 
 @frozen
@@ -109,7 +113,7 @@ def _cached(pin: Pin | None, target: Target, tariff: Tariff | None, now: float) 
         return 0
     if tariff is None:
         return pin.tokens
-    if tariff.cache is CacheKind.NONE or now - pin.at > tariff.cache_seconds:
+    if tariff.cache is _UNCACHED or now - pin.at > tariff.cache_seconds:
         return 0
     return pin.tokens
 

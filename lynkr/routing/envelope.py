@@ -55,9 +55,7 @@ def strip_envelopes(text: str) -> str:
     if "[" in kept:
         kept = _without_badges(kept)
     kept = kept.strip()
-    if kept[:_SYNTHETIC_HEAD].casefold().startswith(_SYNTHETIC):
-        return ""
-    return kept
+    return "" if kept[:_SYNTHETIC_HEAD].casefold().startswith(_SYNTHETIC) else kept
 
 
 def is_envelope(name: str) -> bool:

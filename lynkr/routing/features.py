@@ -30,6 +30,7 @@ from lynkr.model import (
 )
 from lynkr.routing.context import NO_CONTEXT, RequestClass, RequestContext
 from lynkr.routing.envelope import strip_envelopes
+from lynkr.routing.familiar import Familiar, Tools
 from lynkr.routing.harness import (
     ERROR_MARKS,
     HARMLESS_SEGMENTS,
@@ -59,6 +60,8 @@ WINDOW: Final = 5
 """Asks that are read: the newest and those before it."""
 
 _EARLIER_CHARS: Final = 600
+_FAMILIAR_CHARS: Final = 4_096
+"""To tell whether a longer ask is known would take as long as to read it."""
 _BYTES_PER_TOKEN: Final = 4
 _MOST_BYTES_PER_TOKEN: Final = 8
 _TOKENS_PER_IMAGE: Final = 1_500
@@ -67,6 +70,13 @@ _RECENT_RESULTS: Final = 8
 _SYSTEM_HEAD: Final = 1_200
 _ARGUMENT_HEAD: Final = 4_096
 _OPENINGS: Final = tuple(mark for mark, _ in SIDE_OPENINGS)
+_UNASKED: Final = (NOTHING,)
+# In CPython 3.11 a member looked up on its class costs 100 ns.
+_USER: Final = Role.USER
+_SYSTEM: Final = Role.SYSTEM
+_NO_TOOLS: Final = ToolMode.NONE
+_NEW: Final = AskKind.NEW
+_SMALL_TALK: Final = AskKind.SMALL_TALK
 
 
 class Traffic(StrEnum):
@@ -78,6 +88,9 @@ class Traffic(StrEnum):
     SUGGESTION = "suggestion"
     COMPACTION = "compaction"
     PROBE = "probe"
+
+
+_MAIN: Final = Traffic.MAIN
 
 
 @frozen
@@ -102,7 +115,8 @@ class Features:
 
     *media* are the kinds of parts that go in their own dialect or not at all.
 
-    *words* are those of *ask* as they were read, folded and in UTF-8: kept so that nobody splits it again.
+    *words* are those of *ask* as they were read, folded and in UTF-8: kept so that nobody splits it again;
+    empty where nobody split it.
     """
 
     ask: str = field(default="", repr=False)
@@ -158,7 +172,7 @@ class Features:
         """The harness's own upkeep: by what the client states, or else by what the request says."""
         if self.request_class is not None:
             return self.request_class.is_side
-        return self.traffic is not Traffic.MAIN
+        return self.traffic is not _MAIN
 
     @property
     def is_compaction(self) -> bool:
@@ -184,7 +198,7 @@ class Features:
     @property
     def is_small_talk(self) -> bool:
         """The newest ask is nothing but a greeting or thanks."""
-        return self.reading.kind is AskKind.SMALL_TALK
+        return self.reading.kind is _SMALL_TALK
 
     @property
     def is_risky(self) -> bool:
@@ -220,54 +234,64 @@ class _Size:
     media: tuple[Media, ...]
 
 
-def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Features:
+@frozen
+class _Loop:
+    """Tool results since the newest ask, failures among the latest, paths written since the task was set."""
+
+    results: int = 0
+    errors: int = 0
+    written: frozenset[str] = frozenset()
+
+
+_NO_LOOP: Final = _Loop()
+
+
+def features_of(
+    request: Request, context: RequestContext = NO_CONTEXT, familiar: Familiar | None = None
+) -> Features:
     """Look at a request once; *context* is what its client states beside it.
+
+    *familiar* keeps what is found out about the parts a client sends each time, and changes no feature.
 
     >>> features_of(Request(model="auto", messages=(Message.user("hi there"),))).is_small_talk
     True
     """
+    messages, tools, choice = request.messages, request.tools, request.tool_choice
     size = _size_of(request)
-    asks = _spoken(request.messages)
-    newest = asks[0][1] if asks else ""
-    traffic = _traffic(request, newest)
-    reading, words = read_words(newest)
-    earlier = tuple([read(text[:_EARLIER_CHARS]) for _, text in asks[1:]]) if len(asks) > 1 else ()
-    results = errors = 0
-    written: frozenset[str] = frozenset()
-    ends_with = None
+    offered, extra_tools = _offered(tools, familiar) if tools else (0, 0)
+    asks = _spoken(messages)
+    newest, words, readings = _read(asks, len(messages), familiar)
+    loop, ends_with = _NO_LOOP, None
     if size.has_tool_parts:
-        since = asks[0][0] if asks else -1
-        results, errors, written = _loop(request.messages, since, _task_start(asks, (reading, *earlier)))
-        ends_with = _ends_with(request.messages)
-    choice = request.tool_choice
-    tokens, least = _tokens(size, request)
+        loop, ends_with = _loop(messages, asks, readings), _ends_with(messages)
+    tokens, least = _tokens(size, offered, request)
+    written = loop.written
     return Features(
-        ask=newest,
-        reading=reading,
-        earlier=earlier,
-        traffic=traffic,
-        input_tokens=tokens,
-        least_input_tokens=least,
-        max_output_tokens=request.max_output_tokens,
-        messages=len(request.messages),
-        tool_results=size.tool_results,
-        loop_results=results,
-        recent_errors=errors,
-        in_tool_loop=results > 0 and ends_with is ToolResult,
-        touched=_risky_words(written) if written else (),
-        files_written=len(written),
-        tools=len(request.tools),
-        extra_tools=_extra_tools(request) if request.tools else 0,
-        images=size.images,
-        needs_tools=(bool(request.tools) and (choice is None or choice.mode is not ToolMode.NONE))
-        or size.has_tool_parts,
-        needs_structured_output=request.output_format is not None,
-        reasoning_effort=None if request.reasoning is None else request.reasoning.effort,
-        loop_open=ends_with is not None,
-        request_class=context.request_class,
-        agent_type=context.agent_type,
-        media=size.media,
-        words=words,
+        newest,
+        readings[0],
+        readings[1:],
+        _traffic(request, newest),
+        tokens,
+        least,
+        request.max_output_tokens,
+        len(messages),
+        size.tool_results,
+        loop.results,
+        loop.errors,
+        loop.results > 0 and ends_with is ToolResult,
+        _risky_words(written) if written else (),
+        len(written),
+        len(tools),
+        extra_tools,
+        size.images,
+        size.has_tool_parts or (bool(tools) and (choice is None or choice.mode is not _NO_TOOLS)),
+        request.output_format is not None,
+        None if request.reasoning is None else request.reasoning.effort,
+        ends_with is not None,
+        context.request_class,
+        context.agent_type,
+        size.media,
+        words,
     )
 
 
@@ -276,12 +300,13 @@ def features_of(request: Request, context: RequestContext = NO_CONTEXT) -> Featu
 
 def prompt_tokens(request: Request) -> tuple[int, int]:
     """`Features.input_tokens` and `Features.least_input_tokens`, without the rest of a look at *request*."""
-    return _tokens(_size_of(request), request)
+    return _tokens(_size_of(request), _look_at_tools(request.tools)[0], request)
 
 
-def _tokens(size: _Size, request: Request) -> tuple[int, int]:
+def _tokens(size: _Size, offered: int, request: Request) -> tuple[int, int]:
     around = size.images * _TOKENS_PER_IMAGE + len(request.messages) * _TOKENS_PER_MESSAGE
-    return around + size.bytes // _BYTES_PER_TOKEN, size.bytes // _MOST_BYTES_PER_TOKEN
+    length = size.bytes + offered
+    return around + length // _BYTES_PER_TOKEN, length // _MOST_BYTES_PER_TOKEN
 
 
 def _bytes_in(text: str) -> int:
@@ -292,7 +317,7 @@ def _bytes_in(text: str) -> int:
 def _size_of(request: Request) -> _Size:
     size = images = results = 0
     has_tool_parts = False
-    media = [media_asked(request), answers_asked(request)] if request.extras.fields else []
+    media = [media_asked(request), answers_asked(request)] if request.extras is not NO_EXTRAS else []
     for message in request.messages:
         if message.extras is not NO_EXTRAS and message.extras.fields:
             media.append(media_answered(message))
@@ -313,7 +338,8 @@ def _size_of(request: Request) -> _Size:
                         media.append(media_of(inner))
             elif isinstance(part, ToolCall):
                 has_tool_parts = True
-                size += _bytes_in(part.arguments) + len(part.name)
+                text = part.arguments
+                size += (len(text) if text.isascii() else _bytes_in(text)) + len(part.name)
             elif isinstance(part, Image):
                 images += 1
             elif isinstance(part, Reasoning):
@@ -321,11 +347,6 @@ def _size_of(request: Request) -> _Size:
             else:
                 size += _foreign_bytes(part)
                 media.append(media_of(part))
-    for tool in request.tools:
-        size += len(tool.name)
-        if isinstance(tool, ToolSpec):
-            # A mapping's repr is as long as its JSON, give or take the spelling of true and null.
-            size += len(tool.description or "") + len(repr(tool.input_schema))
     return _Size(size, images, results, has_tool_parts or results > 0, distinct(media) if media else ())
 
 
@@ -337,8 +358,19 @@ def _foreign_bytes(part: Foreign) -> int:
     return sum(len(item) for key in ("text", "title", "content") if isinstance(item := value.get(key), str))
 
 
-def _extra_tools(request: Request) -> int:
-    return sum(_folded_name(tool.name) not in HARNESS_TOOLS for tool in request.tools)
+def _offered(tools: Tools, familiar: Familiar | None) -> tuple[int, int]:
+    return _look_at_tools(tools) if familiar is None else familiar.tools(tools, _look_at_tools)
+
+
+def _look_at_tools(tools: Tools) -> tuple[int, int]:
+    """Their size in bytes, and how many of them a coding agent does not always bring."""
+    size = 0
+    for tool in tools:
+        size += len(tool.name)
+        if isinstance(tool, ToolSpec):
+            # A mapping's repr is as long as its JSON, give or take the spelling of true and null.
+            size += len(tool.description or "") + len(repr(tool.input_schema))
+    return size, sum([_folded_name(tool.name) not in HARNESS_TOOLS for tool in tools])
 
 
 def _folded_name(name: str) -> str:
@@ -351,9 +383,10 @@ def _folded_name(name: str) -> str:
 def _spoken(messages: Sequence[Message]) -> list[tuple[int, str]]:
     """What the user typed, newest first: message index and text, up to `WINDOW` of them."""
     found: list[tuple[int, str]] = []
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if message.role is not Role.USER:
+    index = len(messages)
+    for message in reversed(messages):
+        index -= 1
+        if message.role is not _USER:
             continue
         typed = ""
         for part in message.parts:
@@ -366,17 +399,36 @@ def _spoken(messages: Sequence[Message]) -> list[tuple[int, str]]:
     return found
 
 
+def _read(
+    asks: Sequence[tuple[int, str]], messages: int, familiar: Familiar | None
+) -> tuple[str, Sequence[bytes], tuple[Reading, ...]]:
+    """The newest ask, its words, and what each of *asks* says; a conversation has *messages* messages."""
+    if not asks:
+        return "", (), _UNASKED
+    at, newest = asks[0]
+    words: Sequence[bytes] = ()
+    # Where the conversation goes on after an ask, it was asked, and read, before.
+    if familiar is not None and at < messages - 1 and len(newest) <= _FAMILIAR_CHARS:
+        reading = familiar.reading(newest)
+    else:
+        reading, words = read_words(newest)
+    if len(asks) == 1:
+        return newest, words, (reading,)
+    look = read if familiar is None else familiar.reading
+    return newest, words, (reading, *[look(text[:_EARLIER_CHARS]) for _, text in asks[1:]])
+
+
 def _traffic(request: Request, ask: str) -> Traffic:
     opening = ask[:80].casefold().lstrip()
     if opening.startswith(_OPENINGS):
         return next(Traffic(traffic) for mark, traffic in SIDE_OPENINGS if opening.startswith(mark))
     if request.tools:
-        return Traffic.MAIN
+        return _MAIN
     if opening.strip(" .!") in PROBES and len(request.messages) <= 2:
         return Traffic.PROBE
     if request.output_format is not None and _asks_for_title(request.output_format.schema):
         return Traffic.TITLE
-    if request.messages and request.messages[0].role is Role.SYSTEM:
+    if request.messages and request.messages[0].role is _SYSTEM:
         head = " ".join(
             part.text[:_SYSTEM_HEAD] for part in request.messages[0].parts if isinstance(part, Text)
         )
@@ -384,7 +436,7 @@ def _traffic(request: Request, ask: str) -> Traffic:
         for mark, traffic in SIDE_SYSTEMS:
             if mark in folded:
                 return Traffic(traffic)
-    return Traffic.MAIN
+    return _MAIN
 
 
 def _asks_for_title(schema: Json) -> bool:
@@ -398,7 +450,7 @@ def _asks_for_title(schema: Json) -> bool:
 def _task_start(asks: Sequence[tuple[int, str]], readings: Sequence[Reading]) -> int:
     """Index of the message that set the present task: behind "continue" stands what is to be continued."""
     for (index, _), reading in zip(asks, readings, strict=False):
-        if reading.kind in (AskKind.NEW, AskKind.SMALL_TALK):
+        if reading.kind is _NEW or reading.kind is _SMALL_TALK:
             return index
     return asks[-1][0] if asks else -1
 
@@ -406,19 +458,24 @@ def _task_start(asks: Sequence[tuple[int, str]], readings: Sequence[Reading]) ->
 def _ends_with(messages: Sequence[Message]) -> type[ToolResult] | type[ToolCall] | None:
     """What the last message leaves open: results to be taken up, or calls that wait for them."""
     for message in reversed(messages):
-        if message.role is not Role.SYSTEM:
+        if message.role is not _SYSTEM:
             kinds = {type(part) for part in message.parts}
             return ToolResult if ToolResult in kinds else ToolCall if ToolCall in kinds else None
     return None
 
 
-def _loop(messages: Sequence[Message], ask: int, task: int) -> tuple[int, int, frozenset[str]]:
-    """Tool results since *ask*, failures among the latest, paths written since *task*."""
+def _loop(messages: Sequence[Message], asks: Sequence[tuple[int, str]], readings: Sequence[Reading]) -> _Loop:
+    ask = asks[0][0] if asks else -1
+    task = _task_start(asks, readings)
     results = errors = 0
     paths: set[str] = set()
     writes: dict[str, bool] = {}  # a session calls few tools, many times each
-    for index in range(len(messages) - 1, max(task, -1), -1):
-        for part in messages[index].parts:
+    index = len(messages)
+    for message in reversed(messages):
+        index -= 1
+        if index <= task:
+            break
+        for part in message.parts:
             if isinstance(part, ToolCall):
                 does_write = writes.get(part.name)
                 if does_write is None:
@@ -429,7 +486,8 @@ def _loop(messages: Sequence[Message], ask: int, task: int) -> tuple[int, int, f
                 results += 1
                 if results <= _RECENT_RESULTS and _has_failed(part):
                     errors += 1
-    return results, errors, frozenset(paths) - {""}
+    paths.discard("")
+    return _Loop(results, errors, frozenset(paths))
 
 
 def _has_failed(result: ToolResult) -> bool:
@@ -437,10 +495,13 @@ def _has_failed(result: ToolResult) -> bool:
         return True
     for part in result.content:
         if isinstance(part, Text):
-            ends = (part.text[:200] + part.text[-200:]).casefold()
-            for mark in ERROR_MARKS:  # noqa: SIM110  # reason: a generator would cost more than the search
-                if mark in ends:
-                    return True
+            text = part.text
+            ends = (text[:200] + text[-200:]).casefold()
+            for hint, marks in ERROR_MARKS:
+                if hint in ends:
+                    for mark in marks:
+                        if mark in ends:
+                            return True
             return False
     return False
 

@@ -90,16 +90,12 @@ HARMLESS_SEGMENTS: Final = _words(
     "test tests spec specs doc docs fixture fixtures example examples mocks md readme"
 )
 
-# At the start or end of a tool result that is not flagged as an error.
+# At the start or end of a tool result that is not flagged as an error: behind a text that such a mark
+# cannot do without, those that hold it.
 ERROR_MARKS: Final = (
-    "traceback (most recent call last)",
-    "error:",
-    "exit code 1",
-    "exited with code",
-    "command failed",
-    "tests failed",
-    " failed, ",
-    "fatal:",
-    "panicked at",
-    "exception:",
+    (":", ("error:", "fatal:", "exception:")),
+    ("failed", ("command failed", "tests failed", " failed, ")),
+    ("code", ("exit code 1", "exited with code")),
+    ("panicked at", ("panicked at",)),
+    ("traceback", ("traceback (most recent call last)",)),
 )

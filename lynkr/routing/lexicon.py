@@ -14,7 +14,7 @@ costs one pass whatever the number of words.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from attrs import evolve, field, frozen
 
@@ -517,22 +517,17 @@ UNSPACED: Final = tuple(
 """Terms of alphabets without spaces, each with its group's place."""
 
 
-class Entry(NamedTuple):
-    """What one word of the vocabulary leads to; groups are given by their place in `GROUPS`.
-
-    *phrases* are those whose rarest word this is: the phrase's words, the
-    phrase between spaces, its group.
-    """
-
-    anywhere: tuple[int, ...]
-    in_orders: tuple[int, ...]
-    outside_orders: tuple[int, ...]
-    phrases: tuple[tuple[frozenset[bytes], bytes, int], ...]
+Phrase: TypeAlias = tuple[bytes, frozenset[bytes], bytes, int]
+"""Its rarest word but one, all its words, the phrase between spaces, and its group's place in `GROUPS`."""
+Entry: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[Phrase, ...]]
+"""What one word of the vocabulary leads to: its groups' places anywhere, in orders and outside of orders,
+and the phrases whose rarest word it is.  A plain tuple, because a named one is slower to take apart.
+"""
 
 
 def _entries(groups: Sequence[Group]) -> dict[bytes, Entry]:
     uses: dict[bytes, tuple[list[int], list[int], list[int]]] = {}
-    phrases: dict[bytes, list[tuple[frozenset[bytes], bytes, int]]] = {}
+    phrases: dict[bytes, list[Phrase]] = {}
     common = Counter(word for group in groups for phrase in group.phrases for word in phrase.split())
     for number, group in enumerate(groups):
         single = (phrase for phrase in group.phrases if " " not in phrase)
@@ -543,16 +538,18 @@ def _entries(groups: Sequence[Group]) -> dict[bytes, Entry]:
             parts = phrase.split()
             if len(parts) > 1:
                 # Looked for only in texts that have its rarest word, then only if they have all of them.
-                rarest = min(parts, key=lambda word: (common[word], -len(word)))
+                rarest, second, *_ = sorted(parts, key=lambda word: (common[word], -len(word)))
                 words = frozenset(part.encode() for part in parts)
-                phrases.setdefault(rarest.encode(), []).append((words, f" {phrase} ".encode(), number))
-    return {
-        word: Entry(tuple(anywhere), tuple(in_orders), tuple(outside_orders), tuple(phrases.get(word, ())))
-        for word in {**uses, **phrases}
-        for anywhere, in_orders, outside_orders in (uses.get(word, ([], [], [])),)
-    }
+                found = (second.encode(), words, f" {phrase} ".encode(), number)
+                phrases.setdefault(rarest.encode(), []).append(found)
+    shared: dict[Entry, Entry] = {}  # most words lead to what others lead to: less memory is touched
+    entries: dict[bytes, Entry] = {}
+    for key in {**uses, **phrases}:
+        anywhere, in_orders, outside_orders = uses.get(key, ([], [], []))
+        entry = (tuple(anywhere), tuple(in_orders), tuple(outside_orders), tuple(phrases.get(key, ())))
+        entries[key] = shared.setdefault(entry, entry)
+    return entries
 
 
 # A plain dict behind a read-only type: a mapping proxy would double the price of a look-up.
 ENTRIES: Final[Mapping[bytes, Entry]] = _entries(GROUPS)
-VOCABULARY: Final = frozenset(ENTRIES)

@@ -65,15 +65,18 @@ class _Weighted:
     def __call__(self, _features: Features, scores: tuple[Step, ...], /) -> tuple[Tier, Step]:
         unheard: tuple[str, ...] = ()
         for step in scores:
-            if step.name in STANDS_IN and step.score is not None:
+            if step.score is not None and step.name in STANDS_IN:
                 unheard += STANDS_IN[step.name]
         rest = 1.0
         strongest, most = "nothing", 0.0
+        weights = self.weights
         for step in scores:
             share, name = step.score, step.name
             if not share or name in unheard:
                 continue
-            share = min(1.0, max(0.0, share * self.weights.get(name, 1.0)))
+            if weights:
+                share *= weights.get(name, 1.0)
+            share = min(1.0, max(0.0, share))
             rest *= 1.0 - share
             if share > most:
                 strongest, most = name, share
@@ -157,13 +160,8 @@ class _Bound:
     tier: Tier
     is_floor: bool
     condition: Condition | None
-    policy: TierPolicy
 
-    def __call__(self, features: Features, scores: tuple[Step, ...], /) -> tuple[Tier, Step]:
-        tier, step = self.policy(features, scores)
-        crossed = tier < self.tier if self.is_floor else tier > self.tier
-        if not crossed or (self.condition is not None and not self.condition.holds(features)):
-            return tier, step
+    def applied(self, tier: Tier, step: Step) -> tuple[Tier, Step]:
         score = step.score or 0.0
         if self.is_floor:
             score, code, verb = max(score, THRESHOLDS[self.tier]), "at_least", "raised"
@@ -173,9 +171,32 @@ class _Bound:
         if self.condition is not None:
             code = self.condition.code
         reason = f"{verb} from {tier.name} to {self.tier.name}: {code} ({step.reason})"
-        return self.tier, evolve(
-            step, reason=reason, score=round(score, 4), code=code, data={**step.data, "from": tier.name}
-        )
+        facts: dict[str, Json] = {**step.data, "from": tier.name}
+        return self.tier, evolve(step, reason=reason, score=round(score, 4), code=code, data=facts)
+
+
+@frozen
+class _Bounded:
+    """A policy and what its tier is held to, the first bound first."""
+
+    policy: TierPolicy
+    bounds: tuple[_Bound, ...]
+
+    def __call__(self, features: Features, scores: tuple[Step, ...], /) -> tuple[Tier, Step]:
+        tier, step = self.policy(features, scores)
+        for bound in self.bounds:
+            limit = bound.tier
+            if tier < limit if bound.is_floor else tier > limit:
+                condition = bound.condition
+                if condition is None or condition.holds(features):
+                    tier, step = bound.applied(tier, step)
+        return tier, step
+
+
+def _bounded(policy: TierPolicy, bound: _Bound) -> TierPolicy:
+    if isinstance(policy, _Bounded):  # one loop costs less than calls within calls
+        return _Bounded(policy.policy, (*policy.bounds, bound))
+    return _Bounded(policy, (bound,))
 
 
 def _condition(when: When | None, code: str | None) -> Condition | None:
@@ -191,14 +212,14 @@ def at_least(
 
     The score is lifted to the tier's threshold, so that score and tier keep agreeing.
     """
-    return _Bound(tier, True, _condition(when, code), otherwise)
+    return _bounded(otherwise, _Bound(tier, True, _condition(when, code)))
 
 
 def at_most(
     tier: Tier, *, when: When | None = None, otherwise: TierPolicy, code: str | None = None
 ) -> TierPolicy:
     """*otherwise*'s tier, but no higher than *tier* where the condition holds (always, if there is none)."""
-    return _Bound(tier, False, _condition(when, code), otherwise)
+    return _bounded(otherwise, _Bound(tier, False, _condition(when, code)))
 
 
 def default_policy() -> TierPolicy:

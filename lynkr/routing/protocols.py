@@ -4,6 +4,7 @@ from typing import Protocol
 
 from lynkr.model import Request
 from lynkr.routing.decision import Decision, Snapshot, Step, Target, Tier
+from lynkr.routing.familiar import Familiar
 from lynkr.routing.features import Features
 
 
@@ -52,5 +53,17 @@ class TierRouter(Protocol):
         Raises:
             CapabilityError: no configured target can serve such a request.
             RoutingError: no target is left.
+        """
+        ...
+
+
+class RecallingRouter(TierRouter, Protocol):
+    """A router whose `route` also takes what is known of the parts clients send again and again."""
+
+    def route(self, request: Request, snapshot: Snapshot, /, *, familiar: Familiar | None = None) -> Decision:
+        """The same decision with *familiar* and without it.
+
+        Raises:
+            RoutingError: as `TierRouter.route`.
         """
         ...

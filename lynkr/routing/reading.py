@@ -17,7 +17,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from lynkr.routing.lexicon import ENTRIES, GROUPS, UNSPACED, VOCABULARY
+from lynkr.routing.lexicon import ENTRIES, GROUPS, UNSPACED
 from lynkr.routing.openers import (
     ACKNOWLEDGEMENTS,
     AMOUNTS,
@@ -36,7 +36,8 @@ from lynkr.routing.openers import (
 )
 
 # Name of each group with its points for 0, 1, 2, ... hits; no group grows beyond 8.
-_POINTS: Final = tuple((group.name, tuple(map(group.points, range(9)))) for group in GROUPS)
+_MOST_HITS: Final = 8
+_POINTS: Final = tuple((group.name, tuple(map(group.points, range(_MOST_HITS + 1)))) for group in GROUPS)
 _PLACES: Final = {group.name: place for place, group in enumerate(GROUPS)}
 _NUMBER: Final = _PLACES["number"]
 _STOP: Final = b"\x01"
@@ -44,13 +45,22 @@ _PLEASE: Final = b"please"
 _STOPS: Final = frozenset((_STOP,))
 _CHOICES: Final = frozenset((b"b", b"c", b"d"))
 _FIRST_ITEMS: Final = frozenset((b"1", b"2", b"3"))
-# First every whitespace becomes a space and every end of a clause a full stop; after the stops are marked,
-# every other sign becomes a space.  Other alphabets' bytes stay as they are.
-_ENDS: Final = b"!?;:,"
-_SPACES: Final = bytes(
-    32 if code <= 32 or code == 127 else ord(".") if code in _ENDS else code for code in range(256)
-)
-_MARKS: Final = bytes(code if code == 1 or code > 127 or chr(code).isalnum() else 32 for code in range(256))
+_ITEMS: Final = tuple(b"%d" % number for number in range(10))
+# One look at each byte: capitals become small, whitespace a space, an end of a clause a full stop, any other
+# sign the one of `_SIGN`; once the stops are marked, both are spaces.  Other alphabets stay as they are.
+_ENDS: Final = b".!?;:,"
+_SIGN: Final = b"'"
+
+
+def _folded(code: int) -> int:
+    if code <= 32 or code == 127:
+        return 32
+    if code in _ENDS:
+        return ord(".")
+    return ord(chr(code).lower()) if code > 127 or chr(code).isalnum() else ord(_SIGN)
+
+
+_FOLDS: Final = bytes(map(_folded, range(128))) + bytes(range(128, 256))
 _DIGITS: Final = b"0123456789"
 _NO_SIGNS: Final = bytes(set(range(256)) - set(_DIGITS + b"?\\$^"))
 # The last four are spaces: no-break, narrow, thin and ideographic.
@@ -63,6 +73,7 @@ TAIL_CHARS: Final = 400
 """Of a long ask so much is read: in the benchmarks, more changed no ranking."""
 
 _BRIEF: Final = 9
+_BRIEF_TALK: Final = 24
 _REPLY: Final = 10
 _LONG_QUESTION: Final = 40
 _CLAUSES: Final = 4
@@ -128,6 +139,10 @@ class Reading:
 
 
 NOTHING: Final = Reading()
+# In CPython 3.11 a member looked up on its class costs 100 ns.
+_NEW: Final = AskKind.NEW
+_CHOICE: Final = Format.CHOICE
+_MATHS: Final = Format.MATHS
 
 
 def words_of(text: str) -> list[bytes]:
@@ -139,13 +154,13 @@ def words_of(text: str) -> list[bytes]:
     return _marked(text).split()
 
 
-def _marked(text: str) -> bytes:
-    """Folded words between spaces, a stop sign after each clause."""
-    folded = text.casefold()
-    if not folded.isascii():
-        folded = folded.translate(_FANCY)
-    spaced = folded.encode("utf-8", "replace").translate(_SPACES) + b" "
-    return spaced.replace(b". ", b" \x01 ").translate(_MARKS)
+def _marked(text: str, raw: bytes | None = None) -> bytes:
+    """Folded words between spaces, a stop sign after each clause; *raw* is *text* in UTF-8."""
+    if raw is None or len(raw) > len(text):
+        folded = text if text.isascii() else text.casefold().translate(_FANCY)
+        raw = folded.encode("utf-8", "replace")
+    spaced = b" %b " % raw.translate(_FOLDS)
+    return spaced.replace(b". ", b" \x01 ").replace(b".", b" ").replace(_SIGN, b" ")
 
 
 def window_of(text: str) -> str:
@@ -171,65 +186,70 @@ def read_words(text: str) -> tuple[Reading, list[bytes]]:
     """As `read`, with the words it was drawn from: those of the ask's window."""
     if not text:
         return NOTHING, []
-    prose, code_chars = _without_code(text) if "```" in text else (text, 0)
+    # One sign is found much faster than three.
+    prose, code_chars = _without_code(text) if "`" in text and "```" in text else (text, 0)
     length = len(prose)
     prose = _capped(prose)
     raw = prose.encode("utf-8", "replace")
     signs = raw.translate(None, _NO_SIGNS)
-    digits = len(signs) - len(signs.translate(None, _DIGITS))
-    words = _marked(prose).split()
+    digits = len(signs) - len(signs.translate(None, _DIGITS)) if signs else 0
+    marked = _marked(prose, raw)
+    words = marked.split()
     seen = set(words)
-    clauses = words.count(_STOP)
+    clauses = marked.count(_STOP)
     count = len(words) - clauses
     # Some alphabets write no spaces: six of their bytes count as a word.
     foreign = len(raw) - len(prose)
     hits = _hits(words, seen)
     if foreign > 3 * count:
         count = max(count, foreign // 6)
-        for term, group in UNSPACED:
-            if term in prose:
-                hits[group] = hits.get(group, 0) + 1
+        hits = _with_unspaced(hits, prose)
     points: dict[str, float] = {}
-    for group in sorted(hits) if len(hits) > 1 else hits:
+    for group, times in hits.items():
         name, worth = _POINTS[group]
-        points[name] = worth[min(8, hits[group])]
+        points[name] = worth[times] if times <= _MOST_HITS else worth[_MOST_HITS]
     if length > len(prose):
         count = count * length // len(prose)
+    others = len(signs) - digits
     has_choices = seen >= _CHOICES
-    has_formulas = digits < len(signs) and (
-        signs.count(b"\\") > 1 or signs.count(b"$") > 1 or signs.count(b"^") > 1
-    )
+    has_formulas = others > 1 and (signs.count(b"\\") > 1 or signs.count(b"$") > 1 or signs.count(b"^") > 1)
     if has_choices:
-        known: Format | None = Format.CHOICE
+        known: Format | None = _CHOICE
+    elif code_chars:
+        known = None
     else:
-        has_numbers = digits >= 2 or hits.get(_NUMBER, 0) >= 2
         is_formula = has_formulas and (digits > 0 or "maths" in points)
-        is_problem = not code_chars and _is_problem(seen, points, has_numbers, is_formula)
-        known = Format.MATHS if is_problem else None
+        has_numbers = digits >= 2 or hits.get(_NUMBER, 0) >= 2
+        known = _MATHS if _is_problem(seen, points, has_numbers, is_formula) else None
     opener, is_knowledge = _opening(words)
     reading = Reading(
-        words=count,
-        clauses=clauses or 1,
-        questions=signs.count(b"?") if digits < len(signs) else 0,
-        digits=digits,
-        code_chars=code_chars,
-        items=_items(seen) if digits > 2 else 0,
-        has_choices=has_choices,
-        has_formulas=has_formulas,
-        kind=_kind(words, seen, points),
-        is_knowledge=is_knowledge,
-        points=MappingProxyType(points),
-        is_lookup=digits <= _FEW_DIGITS and _is_lookup(words, seen, opener, points),
-        is_reply=len(words) <= _REPLY and _is_reply(words),
-        format=known,
+        count,
+        clauses or 1,
+        signs.count(b"?") if others else 0,
+        digits,
+        code_chars,
+        _items(seen) if digits > 2 else 0,
+        has_choices,
+        has_formulas,
+        _kind(words, points) if len(words) <= _BRIEF_TALK else _NEW,
+        is_knowledge,
+        MappingProxyType(points),
+        digits <= _FEW_DIGITS and _is_lookup(words, opener, points),
+        len(words) <= _REPLY and _is_reply(words),
+        known,
     )
     return reading, words
 
 
-def _kind(words: Sequence[bytes], seen: AbstractSet[bytes], points: Mapping[str, float]) -> AskKind:
-    if len(words) > 24:
-        return AskKind.NEW
-    said = seen - _STOPS
+def _with_unspaced(hits: dict[int, int], prose: str) -> dict[int, int]:
+    for term, group in UNSPACED:
+        if term in prose:
+            hits[group] = hits.get(group, 0) + 1
+    return dict(sorted(hits.items()))
+
+
+def _kind(words: Sequence[bytes], points: Mapping[str, float]) -> AskKind:
+    said = frozenset(words) - _STOPS
     if said <= ACKNOWLEDGEMENTS:
         if said & GO_ON:
             return AskKind.GO_ON
@@ -254,9 +274,7 @@ def _is_reply(words: Sequence[bytes]) -> bool:
     return False
 
 
-def _is_lookup(
-    words: Sequence[bytes], seen: AbstractSet[bytes], opener: bytes, points: Mapping[str, float]
-) -> bool:
+def _is_lookup(words: Sequence[bytes], opener: bytes, points: Mapping[str, float]) -> bool:
     """One fact is wanted, as far as a clause's opening tells: "in which year", "how many", "translate X"."""
     count = len(words)
     if "lookup" in points:
@@ -265,7 +283,7 @@ def _is_lookup(
         return False
     if _asks_for_one(words, words.index(opener)):
         return True
-    if count <= _BRIEF and (opener in TRIVIAL_ORDERS or not TRIVIAL_OBJECTS.isdisjoint(seen)):
+    if count <= _BRIEF and (opener in TRIVIAL_ORDERS or not TRIVIAL_OBJECTS.isdisjoint(words)):
         return True
     # Or some later clause does, behind what only leads up to it.
     at = 0
@@ -310,28 +328,36 @@ def _items(seen: AbstractSet[bytes]) -> int:
     if not seen >= _FIRST_ITEMS:
         return 0
     number = 3
-    while number < 9 and b"%d" % (number + 1) in seen:
+    while number < 9 and _ITEMS[number + 1] in seen:
         number += 1
     return number
 
 
 def _hits(words: Sequence[bytes], seen: AbstractSet[bytes]) -> dict[int, int]:
-    """Words and phrases found, per group."""
-    counts: dict[int, int] = {}
+    """How many words and phrases of each group were found, by the group's place and in that order."""
+    found: list[int] = []
     joined = b""
-    # The order of a set of words depends on the hash seed; counts do not.
-    for word in VOCABULARY.intersection(seen):
-        anywhere, in_orders, outside_orders, phrases = ENTRIES[word]
-        for group in anywhere:
-            counts[group] = counts.get(group, 0) + 1
+    entry_of = ENTRIES.get
+    for word in seen:
+        entry = entry_of(word)
+        if entry is None:
+            continue
+        anywhere, in_orders, outside_orders, phrases = entry
+        if anywhere:
+            found += anywhere
         if in_orders or outside_orders:
-            for group in in_orders if _gives_an_order(words, word) else outside_orders:
-                counts[group] = counts.get(group, 0) + 1
-        for parts, phrase, group in phrases:
-            if parts <= seen:
-                joined = joined or b" %b " % b" ".join(words)
-                if phrase in joined:
-                    counts[group] = counts.get(group, 0) + 1
+            found += in_orders if _gives_an_order(words, word) else outside_orders
+        if phrases:
+            for second, parts, phrase, group in phrases:
+                if second in seen and parts <= seen:
+                    joined = joined or b" %b " % b" ".join(words)
+                    if phrase in joined:
+                        found.append(group)
+    # The order of a set of words depends on the hash seed.
+    found.sort()
+    counts: dict[int, int] = {}
+    for group in found:
+        counts[group] = counts.get(group, 0) + 1
     return counts
 
 

@@ -12,6 +12,7 @@ from lynkr.routing.constraints import BLOCKED, NOT_ALLOWED, OVER_BUDGET, avoids_
 from lynkr.routing.decision import UNKNOWN_PROFILE, Decision, Profile, Snapshot, Step, Target, Tier
 from lynkr.routing.economics import expected_microusd
 from lynkr.routing.exploration import AS_BEST, EXPLORED, candidates_of, check_share, draw
+from lynkr.routing.familiar import Familiar
 from lynkr.routing.features import Features, Traffic, features_of
 from lynkr.routing.policy import default_policy
 from lynkr.routing.protocols import Scorer, TargetRule, TierPolicy
@@ -36,6 +37,8 @@ _PERMISSION_CODES: Final = frozenset((NOT_ALLOWED, BLOCKED, OVER_BUDGET))
 _EXPLORABLE: Final = frozenset(("no_pin", "no_home"))
 _AS_PROPOSED: Final = Verdict(Step("pin", "no session rule spoke", code="as_proposed"))
 _TRAFFIC: Final = MappingProxyType({traffic: f"{traffic}_traffic" for traffic in Traffic})
+_MAIN: Final = Traffic.MAIN
+_MAIN_TRAFFIC: Final = _TRAFFIC[_MAIN]
 
 
 @frozen
@@ -114,8 +117,8 @@ class PipelineRouter:
     def tiers(self) -> TierMap:
         return self._tiers
 
-    def route(self, request: Request, snapshot: Snapshot, /) -> Decision:
-        """Decide.
+    def route(self, request: Request, snapshot: Snapshot, /, *, familiar: Familiar | None = None) -> Decision:
+        """Decide; *familiar* saves looking again at what clients send again.
 
         Raises:
             CapabilityError: no configured target can serve such a request; its
@@ -123,7 +126,7 @@ class PipelineRouter:
             TargetNotAllowed: what could serve it is banned, or over the budget.
             RoutingError: a rule left no target for another reason.
         """
-        return self.decide(features_of(request, snapshot.context), snapshot)
+        return self.decide(features_of(request, snapshot.context, familiar), snapshot)
 
     def decide(self, features: Features, snapshot: Snapshot, /) -> Decision:
         """As `route`, from features taken earlier (a replay has no request, only these).
@@ -158,16 +161,16 @@ class PipelineRouter:
             )
             trace.append(_cost_step(expected, snapshot.rates.version))
         return Decision(
-            tier=tier,
-            score=settled.score if settled.score is not None else 0.0,
-            targets=targets,
-            tiers=proposal.tiers if targets is proposal.targets else ladder.tiers_of(targets),
-            trace=tuple(trace),
-            propensity=propensity,
-            expected_microusd=expected,
-            price_version=snapshot.rates.version,
-            keep=keep_of(settled, features),
-            features=features,
+            tier,
+            settled.score or 0.0,
+            targets,
+            proposal.tiers if targets is proposal.targets else ladder.tiers_of(targets),
+            tuple(trace),
+            propensity,
+            expected,
+            snapshot.rates.version,
+            keep_of(settled, features),
+            features,
         )
 
     def _verdict(self, proposal: Proposal, features: Features, snapshot: Snapshot) -> Verdict:
@@ -220,7 +223,9 @@ def _features_step(features: Features) -> Step:
         "ask": features.reading.kind,
     }
     reason = f"{features.messages} messages, {features.tools} tools, about {features.input_tokens} tokens"
-    return Step("features", reason, code=_TRAFFIC[features.traffic], data=facts)
+    # An enumeration's member is hashed in Python, and nearly all traffic is the user's own.
+    code = _MAIN_TRAFFIC if features.traffic is _MAIN else _TRAFFIC[features.traffic]
+    return Step("features", reason, None, code, facts)
 
 
 def _ladder_step(tier: Tier, rungs: Sequence[Rung]) -> Step:

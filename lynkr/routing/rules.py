@@ -16,6 +16,7 @@ A rule of one's own is a function:
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -55,32 +56,40 @@ class _Requires:
     """Drop targets whose profile says no to a capability the request needs."""
 
     name: str
-    needed_by: Callable[[Features], bool] = field(repr=False)
+    needed_by: Callable[[Features], object] = field(repr=False)
     has: Callable[[Profile], bool | None] = field(repr=False)
     code: str
     profiles: Profiles = field(repr=False)
+    not_needed: Step = field(init=False, repr=False)
+    all_can: Step = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "not_needed", _not_needed(self.name))
+        object.__setattr__(self, "all_can", Step(self.name, "all can", code="all_can"))
 
     def __call__(self, targets: _Ladder, features: Features, _snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
         if not self.needed_by(features):
-            return targets, _NOT_NEEDED[self.name]
-        kept = tuple(target for target in targets if self.has(self.profiles(target)) is not False)
+            return targets, self.not_needed
+        has, profiles = self.has, self.profiles
+        kept = tuple([target for target in targets if has(profiles(target)) is not False])
+        if len(kept) == len(targets):
+            return targets, self.all_can
         return kept, _exclusion(self.name, self.code, targets, kept)
 
 
-_NOT_NEEDED: Final = MappingProxyType(
-    {
-        name: Step(name, "not needed", code="not_needed")
-        for name in ("vision", "tools", "structured_output", "media")
-    }
-)
+def _not_needed(name: str) -> Step:
+    return Step(name, "not needed", code="not_needed")
+
+
+_NO_MEDIA: Final = _not_needed("media")
 
 
 def requires_vision(profiles: Profiles) -> TargetRule:
     """Images, also inside tool results, go to targets that can see."""
     return _Requires(
         "vision",
-        lambda features: features.needs_vision,
-        lambda profile: profile.vision,
+        attrgetter("images"),
+        attrgetter("vision"),
         LACKS_VISION,
         profiles,
     )
@@ -88,16 +97,14 @@ def requires_vision(profiles: Profiles) -> TargetRule:
 
 def requires_tools(profiles: Profiles) -> TargetRule:
     """Tools offered, or called earlier in the conversation, go to targets that know tools."""
-    return _Requires(
-        "tools", lambda features: features.needs_tools, lambda profile: profile.tools, LACKS_TOOLS, profiles
-    )
+    return _Requires("tools", attrgetter("needs_tools"), attrgetter("tools"), LACKS_TOOLS, profiles)
 
 
 def requires_structured_output(profiles: Profiles) -> TargetRule:
     return _Requires(
         "structured_output",
-        lambda features: features.needs_structured_output,
-        lambda profile: profile.structured_output,
+        attrgetter("needs_structured_output"),
+        attrgetter("structured_output"),
         LACKS_STRUCTURED_OUTPUT,
         profiles,
     )
@@ -110,7 +117,7 @@ class _CarriesMedia:
     def __call__(self, targets: _Ladder, features: Features, _snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
         media = features.media
         if not media:
-            return targets, _NOT_NEEDED["media"]
+            return targets, _NO_MEDIA
         kept: list[Target] = []
         excluded: dict[str, str] = {}
         for target in targets:
@@ -140,25 +147,26 @@ class _FitsContext:
     profiles: Profiles = field(repr=False)
 
     def __call__(self, targets: _Ladder, features: Features, _snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
+        tokens, wanted = features.input_tokens, features.max_output_tokens or 0
         fitting: list[Target] = []
         possible: list[Target] = []
         for target in targets:
             profile = self.profiles(target)
-            window = profile.context_window
-            wanted = features.max_output_tokens or 0
-            output = wanted if profile.max_output is None else min(wanted, profile.max_output)
-            if window is None or features.input_tokens + output <= window:
+            window, most = profile.context_window, profile.max_output
+            if window is None or tokens + (wanted if most is None or wanted < most else most) <= window:
                 fitting.append(target)
             elif features.least_input_tokens < window:
                 possible.append(target)
-        # The very tuple where nothing is dropped: the router then need not look its tiers up again.
-        kept = targets if len(fitting) == len(targets) else tuple(fitting or possible)
+        if targets and len(fitting) == len(targets):
+            # The very tuple, where nothing is dropped: the router then need not look its tiers up again.
+            return targets, Step("window", "all can", None, "all_can", {"tokens": tokens})
+        kept = tuple(fitting or possible)
         if fitting or not possible:
-            facts = {"tokens": features.input_tokens}
+            facts = {"tokens": tokens}
             if targets and not kept:
                 facts["limit"] = max(self.profiles(target).context_window or 0 for target in targets)
             return kept, _exclusion("window", CONTEXT_TOO_SMALL, targets, kept, **facts)
-        reason = f"about {features.input_tokens} tokens and the output asked for fit nowhere for sure"
+        reason = f"about {tokens} tokens and the output asked for fit nowhere for sure"
         excluded: dict[str, str] = {
             str(target): CONTEXT_TOO_SMALL for target in targets if target not in kept
         }

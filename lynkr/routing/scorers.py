@@ -39,7 +39,9 @@ _MOST_BREADTH: Final = 1.25
 _TOLD: Final = 0.55
 _MENTIONED: Final = 0.3
 _ABOUT: Final = frozenset(("creative", "benign"))
-_ASKING: Final = frozenset((AskKind.NEW, AskKind.REFERS))
+# An enumeration's member is hashed, and looked up on its class, in Python.
+_NEW: Final = AskKind.NEW
+_REFERS: Final = AskKind.REFERS
 _KINDS: Final = {
     **dict.fromkeys(("tech", "soft_tech"), "code"),
     **dict.fromkeys(("task", "prose"), "light"),
@@ -79,7 +81,8 @@ def effort_points(reading: Reading) -> dict[str, float]:
     evidence = {} if _WORTH.isdisjoint(found) and not reading.code_chars else _evidence(reading, found)
     if reading.is_reply and _GRAVE.isdisjoint(evidence):
         return {name: round(points / 2, 3) for name, points in evidence.items()}
-    if reading.is_lookup or reading.kind not in _ASKING:
+    kind = reading.kind
+    if reading.is_lookup or (kind is not _NEW and kind is not _REFERS):
         return evidence
     # Who wants something done, and not just a fact, wants one clear task at least.
     lacking = round(_ONE_TASK - sum(evidence.values()), 3)

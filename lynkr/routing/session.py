@@ -35,6 +35,10 @@ _MOST_CHARS: Final = 200
 _OPENER_CHARS: Final = 2_000
 _SYSTEM_CHARS: Final = 500
 _MOST_TOOLS: Final = 32
+# In CPython 3.11 a member looked up on its class costs 100 ns.
+_USER: Final = Role.USER
+_SYSTEM: Final = Role.SYSTEM
+_FINGERPRINT: Final = SessionSource.FINGERPRINT
 _SESSION_IN_USER: Final = re.compile(r"_session_([0-9A-Za-z-]{8,64})\Z")
 
 
@@ -84,7 +88,7 @@ def session_of(
     if named is not None:
         return SessionKey(named, agent, tenant, SessionSource.METADATA)
     print_ = fingerprint(request)
-    return None if print_ is None else SessionKey(print_, agent, tenant, SessionSource.FINGERPRINT)
+    return None if print_ is None else SessionKey(print_, agent, tenant, _FINGERPRINT)
 
 
 def fingerprint(request: Request) -> str | None:
@@ -93,21 +97,21 @@ def fingerprint(request: Request) -> str | None:
     What harnesses wrap around the ask is left out, and so is the billing block;
     None when the user has typed nothing yet.
     """
-    opener = next(
-        (
-            typed
-            for message in request.messages
-            if message.role is Role.USER
-            for part in message.parts
-            if isinstance(part, Text) and (typed := strip_envelopes(part.text))
-        ),
-        None,
-    )
-    if opener is None:
+    opener = _opener(request)
+    if not opener:
         return None
-    parts = (opener[:_OPENER_CHARS], _system_head(request), request.user or "")
-    text = "\x00".join(parts)
+    text = f"{opener[:_OPENER_CHARS]}\x00{_system_head(request)}\x00{request.user or ''}"
     return "fp-" + sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _opener(request: Request) -> str:
+    """The first thing the user typed, empty if there is none."""
+    for message in request.messages:
+        if message.role is _USER:
+            for part in message.parts:
+                if isinstance(part, Text) and (typed := strip_envelopes(part.text)):
+                    return typed
+    return ""
 
 
 def tool_seconds_of(text: str) -> Mapping[str, float]:
@@ -150,7 +154,7 @@ def _field(text: str, name: str) -> str | None:
 
 def _system_head(request: Request) -> str:
     for message in request.messages:
-        if message.role is not Role.SYSTEM:
+        if message.role is not _SYSTEM:
             break
         for part in message.parts:
             if isinstance(part, Text) and not part.text.startswith(BILLING_BLOCK):

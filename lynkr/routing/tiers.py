@@ -24,16 +24,20 @@ THRESHOLDS: Final[Mapping[Tier, float]] = MappingProxyType(
 """The least difficulty of each tier; a score on a threshold belongs to the upper tier."""
 
 
+_SIMPLE: Final = Tier.SIMPLE
+_DOWNWARD: Final = (Tier.REASONING, Tier.COMPLEX, Tier.MEDIUM)
+
+
 def tier_of(score: float, thresholds: Mapping[Tier, float] = THRESHOLDS) -> Tier:
     """The tier a difficulty in [0, 1] falls into.
 
     >>> tier_of(0.49).name, tier_of(0.5).name
     ('MEDIUM', 'COMPLEX')
     """
-    for tier in (Tier.REASONING, Tier.COMPLEX, Tier.MEDIUM):
+    for tier in _DOWNWARD:
         if score >= thresholds[tier]:
             return tier
-    return Tier.SIMPLE
+    return _SIMPLE
 
 
 @frozen

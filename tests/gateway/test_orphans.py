@@ -3,9 +3,17 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lynkr.model import Json, WireFormat
-from lynkr.orphans import orphan_in
+from lynkr.errors import LynkrError
+from lynkr.model import Json, Request, WireFormat
+from lynkr.orphans import is_answered_in_order, orphan_in
+from lynkr.testing import request_bodies
+from lynkr.wire.anthropic import AnthropicCodec
+from lynkr.wire.base import Codec
+from lynkr.wire.openai_chat import OpenAIChatCodec
+from lynkr.wire.openai_responses import OpenAIResponsesCodec
 from tests.gateway.house import body_of, house
 
 pytestmark = pytest.mark.anyio
@@ -100,3 +108,54 @@ def test_an_item_that_may_stand_for_the_call_is_believed(first: Json) -> None:
 @pytest.mark.parametrize("name", ["previous_response_id", "conversation"])
 def test_a_call_may_stand_in_what_the_request_goes_on_from(name: str) -> None:
     assert orphan_in({name: "r", "input": [RESULT[RESPONSES]]}) is None
+
+
+CODECS: dict[WireFormat, Codec] = {
+    MESSAGES: AnthropicCodec(),
+    CHAT: OpenAIChatCodec(),
+    RESPONSES: OpenAIResponsesCodec(),
+}
+
+
+def read_as(format: WireFormat, sent: dict[str, Json]) -> Request | None:
+    try:
+        return CODECS[format].decode_request(sent)
+    except LynkrError:
+        return None
+
+
+def numbered(item: Json, call_id: str) -> Json:
+    return json.loads(json.dumps(item).replace("c9", call_id))  # type: ignore[no-any-return]
+
+
+@each_client
+@given(st.data())
+def test_what_the_request_shows_to_be_answered_has_no_orphan_in_its_body(
+    format: WireFormat, data: st.DataObject
+) -> None:
+    ids = st.sampled_from(["c1", "c2", "c3"])
+    item = st.one_of(
+        st.just(ASKED), st.builds(numbered, st.sampled_from([CALL[format], RESULT[format]]), ids)
+    )
+    made: st.SearchStrategy[dict[str, Json]] = st.lists(item, min_size=1, max_size=8).map(
+        lambda items: json.loads(body(format, "m", *items))
+    )
+    sent = data.draw(st.one_of(made, request_bodies(format)))
+    asked = read_as(format, sent)
+    if asked is not None and is_answered_in_order(asked):
+        assert orphan_in(sent) is None
+
+
+@each_client
+def test_an_ordinary_tool_loop_is_seen_to_be_answered_and_its_body_not_looked_at(format: WireFormat) -> None:
+    asked = read_as(format, json.loads(body(format, "m", ASKED, CALL[format], RESULT[format])))
+    assert asked is not None
+    assert is_answered_in_order(asked)
+
+
+@pytest.mark.parametrize("format", OWN, ids=str)
+def test_a_result_of_another_call_is_no_answer(format: WireFormat) -> None:
+    """A Responses request with one is refused by its decoder already."""
+    asked = read_as(format, json.loads(body(format, "m", ASKED, another(format), RESULT[format])))
+    assert asked is not None
+    assert not is_answered_in_order(asked)

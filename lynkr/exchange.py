@@ -6,116 +6,23 @@ writes that record exactly once, whichever way the request ends.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from hashlib import blake2b
-from secrets import token_bytes
-from typing import Final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
-from lynkr.errors import AllTargetsFailed, LynkrError
-from lynkr.model import (
-    NO_USAGE,
-    Event,
-    Folder,
-    Json,
-    Loss,
-    Message,
-    Part,
-    Request,
-    Response,
-    Start,
-    Text,
-    ToolResult,
-    Usage,
-    WireFormat,
-)
-from lynkr.pricing import Cost, PriceTable, cost_microusd, cost_of
+from lynkr.errors import LynkrError
+from lynkr.model import Event, Folder, Loss, Part, Request, Response, Start, Text, WireFormat
+from lynkr.plan import Plan
+from lynkr.recording import Answered, Finished, Ledger, Try, ended_of, error_name
 from lynkr.routing.context import NO_CONTEXT, RequestContext
-from lynkr.routing.decision import Decision, Snapshot, Target, Tier
-from lynkr.routing.features import features_of
-from lynkr.routing.recorded import Deferred, decision_json, seen_json
 from lynkr.seals import closed, sealing
-from lynkr.service import Attempt, Journal, RawBody, Reply
+from lynkr.service import Journal, RawBody, Reply
 from lynkr.stores import StoredResponse
-from lynkr.telemetry.observers import Ended, Live
-from lynkr.telemetry.record import AttemptRecord, Ending, Record
+from lynkr.telemetry.observers import Ended
+from lynkr.telemetry.record import Ending, Record
 from lynkr.wire.base import AnsweringCodec, Codec, EventEncoder, FollowingEncoder
 from lynkr.wire.json_body import dump
 
-_CACHE_SECONDS: Final = 3_600.0  # the longest lifetime of a provider's cache (Anthropic's; read 2026-11)
-
-
-@frozen
-class Plan:
-    """Where a request is to go, and the *snapshot* it was decided in.
-
-    *decision* and *snapshot* are None when the client named the target itself.
-    """
-
-    targets: tuple[Target, ...]
-    decision: Decision | None = None
-    snapshot: Snapshot | None = None
-
-    @property
-    def prefix_tokens(self) -> int | None:
-        """How much of the prompt a cache may hold from earlier in the session.
-
-        Unknown without a session; nothing where the session is not known to have been served lately.
-        """
-        if self.snapshot is None or self.snapshot.session is None:
-            return None
-        pin = self.snapshot.pin
-        is_warm = pin is not None and self.snapshot.now - pin.at <= _CACHE_SECONDS
-        return pin.tokens if is_warm and pin is not None else 0
-
-    def only(self, targets: tuple[Target, ...]) -> "Plan":
-        """The plan for some of its targets."""
-        return evolve(self, targets=targets)
-
-    def tier_of(self, target: Target) -> Tier | None:
-        """The tier *target* was taken from."""
-        if self.decision is None:
-            return None
-        pairs = zip(self.decision.targets, self.decision.tiers, strict=False)
-        return next((tier for candidate, tier in pairs if candidate == target), None)
-
-
-@frozen
-class Ledger:
-    """What every exchange of a gateway needs to write its record.
-
-    *clock* is in Unix seconds, *monotonic* in seconds.  *flagship* names the
-    baseline of the savings.  *record_text* is the owner's consent to keep words.
-    *tell* shows finished requests to observers; *live* counts those under way.
-    *digest_key* is a secret that is kept nowhere else.
-    """
-
-    write: Callable[[Record], None]
-    clock: Callable[[], float]
-    monotonic: Callable[[], float]
-    prices: PriceTable | None = None
-    flagship: Target | None = None
-    record_text: bool = False
-    tell: Callable[[Ended], None] | None = None
-    live: Live = field(factory=Live)
-    digest_key: bytes = field(factory=lambda: token_bytes(16), repr=False)
-
-    def digest(self, ask: str) -> str | None:
-        """Tells equal asks from others, within this process; None for none."""
-        if not ask:
-            return None
-        return blake2b(ask.encode("utf-8", "surrogatepass"), digest_size=12, key=self.digest_key).hexdigest()
-
-    def cost(self, reply: Reply | None, prefix_tokens: int | None = None) -> Cost:
-        """What the reply cost and what the same tokens would have cost on the flagship."""
-        if reply is None or self.prices is None:
-            return Cost()
-        usage = reply.tally.usage
-        return cost_of(usage, reply.target, self.flagship, self.prices, prefix_tokens=prefix_tokens)
-
-    def paid(self, usage: Usage, target: Target) -> int | None:
-        """What *usage* cost at *target*, None where that is unknown."""
-        return None if self.prices is None else cost_microusd(usage, self.prices.price(target))
+__all__ = ["Exchange", "Ledger", "Plan", "WireExchange", "error_name", "stamp"]
 
 
 @define(kw_only=True)
@@ -222,20 +129,53 @@ class Exchange:
         ledger = self.ledger
         ledger.live.requests -= self._live
         ledger.live.streams -= self._streams
-        record = self._record(ending, status, error)
+        finished = self._finished(ending, status, error)
         if self.settle is not None:
-            self.settle(record)
-        ledger.write(record)
+            self.settle(finished.record())
+        ledger.keep(finished)
         if ledger.tell is not None:
-            ledger.tell(self._ended(record))
+            ledger.tell(self._ended(finished))
 
-    def _ended(self, record: Record) -> Ended:
-        """What observers see; references only, so that it costs the request next to nothing."""
+    def _finished(self, ending: Ending, status: int, error: BaseException | None) -> Finished:
+        """All that the record is made of: by position, as this is on the request's path."""
+        reply, request, plan, ledger = self.reply, self.request, self.plan, self.ledger
+        answered = None
+        if reply is not None:
+            tally = reply.tally
+            answered = Answered(reply.target, tally.usage, not tally.complete, tally.tool_calls)
+        is_seen = plan is None or plan.decision is None or plan.decision.features is not None
+        return Finished(
+            ledger,
+            self.id,
+            self.at,
+            self.client_format,
+            "" if request is None else request.model,
+            self.is_stream,
+            None if request is None else len(request.tools),
+            ending,
+            status,
+            None if error is None else error_name(error),
+            ledger.monotonic() - self.began,
+            self.first_event_seconds,
+            self.session,
+            self.context,
+            plan,
+            tuple([Try.of(attempt, reply) for attempt in self.journal.attempts]),
+            answered,
+            self.losses,
+            self._answer_text(),
+            request.messages if ledger.record_text and request is not None else None,
+            None if is_seen else request,
+        )
+
+    def _ended(self, finished: Finished) -> Callable[[], Ended]:
+        """What observers see, to be made in their thread."""
         tally = None if self.reply is None else self.reply.tally
         request = self.request
         thinking = None if request is None else request.reasoning
-        return Ended(
-            record,
+        return partial(
+            ended_of,
+            finished,
             operation=self.operation,
             response_id=None if tally is None else tally.id,
             response_model=None if tally is None else tally.model,
@@ -244,112 +184,6 @@ class Exchange:
             reasoning=None if thinking is None else thinking.effort,
             trace=self.trace,
         )
-
-    def _record(self, ending: Ending, status: int, error: BaseException | None) -> Record:
-        reply, request, plan, decision = self.reply, self.request, self.plan, None
-        if plan is not None:
-            decision = plan.decision
-        target = None if reply is None else reply.target
-        cost = self.ledger.cost(reply, None if plan is None else plan.prefix_tokens)
-        attempts = self._attempts(cost)
-        overhead = self._overhead(attempts)
-        key = self.context.session
-        features = None if decision is None else decision.features
-        return Record(
-            id=self.id,
-            at=self.at,
-            client_format=self.client_format,
-            requested_model="" if request is None else request.model,
-            stream=self.is_stream,
-            ending=ending,
-            status=status,
-            tier=None if decision is None else decision.tier,
-            served_tier=None if plan is None or target is None else plan.tier_of(target),
-            score=None if decision is None else decision.score,
-            reason=None if decision is None else decision.reason,
-            trace=() if decision is None else decision.trace,
-            session=self.session,
-            target=target,
-            attempts=attempts,
-            usage=NO_USAGE if reply is None else reply.tally.usage,
-            cost=cost if overhead is None else evolve(cost, overhead_microusd=overhead),
-            seconds=self.ledger.monotonic() - self.began,
-            seconds_to_first_event=self.first_event_seconds,
-            error=None if error is None else error_name(error),
-            losses=self.losses,
-            prompt=self._prompt(),
-            answer=self._answer_text(),
-            partial=None if reply is None else not reply.tally.complete,
-            tenant=self.context.tenant,
-            agent=None if key is None else key.agent,
-            request_class=self.context.request_class,
-            propensity=None if decision is None else decision.propensity,
-            seed=None if plan is None or plan.snapshot is None else plan.snapshot.seed,
-            tools_offered=None if request is None else len(request.tools),
-            tool_calls=None if reply is None else reply.tally.tool_calls,
-            traffic=None if features is None else features.traffic.value,
-            failed_results=None if features is None else features.recent_errors,
-            opens_turn=None if features is None else not features.loop_open,
-            ask_digest=None if features is None else self.ledger.digest(features.ask),
-            features=self._seen(),
-            decision=None if decision is None else Deferred(partial(decision_json, decision)),
-        )
-
-    def _seen(self) -> Deferred | None:
-        """What the decision was drawn from, to be encoded by whoever writes it down."""
-        plan = self.plan
-        if plan is None or plan.decision is None or plan.snapshot is None:
-            return None
-        features, snapshot, with_text = plan.decision.features, plan.snapshot, self.ledger.record_text
-        if features is not None:
-            return Deferred(partial(seen_json, features, snapshot, with_text=with_text))
-        request = self.checked_request()
-
-        def looked_at() -> Mapping[str, Json]:
-            return seen_json(features_of(request, snapshot.context), snapshot, with_text=with_text)
-
-        return Deferred(looked_at)
-
-    def _overhead(self, attempts: tuple[AttemptRecord, ...]) -> int | None:
-        """What is known to have been paid for attempts that did not serve."""
-        pairs = zip(self.journal.attempts, attempts, strict=True)
-        known = [
-            record.cost_microusd
-            for attempt, record in pairs
-            if not self._served(attempt) and record.cost_microusd is not None
-        ]
-        return sum(known) if known else None
-
-    def _served(self, attempt: Attempt) -> bool:
-        return self.reply is not None and attempt.tally is self.reply.tally
-
-    def _attempts(self, cost: Cost) -> tuple[AttemptRecord, ...]:
-        """One row per attempt, each with its own tokens."""
-        return tuple(
-            AttemptRecord(
-                target=attempt.target,
-                started=attempt.started,
-                seconds=attempt.seconds,
-                status=attempt.status,
-                outcome=attempt.outcome,
-                error=attempt.error,
-                detail=attempt.detail,
-                usage=NO_USAGE if attempt.tally is None else attempt.tally.usage,
-                cost_microusd=cost.cost_microusd if self._served(attempt) else self._paid(attempt),
-                kind=attempt.kind,
-                cancelled=attempt.cancelled,
-                partial=None if attempt.tally is None else not attempt.tally.complete,
-            )
-            for attempt in self.journal.attempts
-        )
-
-    def _paid(self, attempt: Attempt) -> int | None:
-        return None if attempt.tally is None else self.ledger.paid(attempt.tally.usage, attempt.target)
-
-    def _prompt(self) -> str | None:
-        if not self.ledger.record_text or self.request is None:
-            return None
-        return "\n\n".join(f"[{m.role.value}] {_words(m)}" for m in self.request.messages)
 
     def _answer_text(self) -> str | None:
         if self._answer is None or not self.ledger.record_text:
@@ -470,29 +304,12 @@ def _unread(reply: Reply) -> tuple[Loss, ...]:
     return () if error is None else (Loss("usage", f"the answer could not be read: {error}"),)
 
 
-def error_name(error: BaseException) -> str:
-    """The class a record names: that of the last attempt where several failed."""
-    if isinstance(error, AllTargetsFailed):
-        error = error.last
-    return type(error).__name__
-
-
 def stamp(event: Event, now: float, answer_id: str | None = None) -> Event:
     """*event*, with the time filled in that a dialect without one left open, and under *answer_id*."""
     if isinstance(event, Start):
         created = int(now) if event.created is None else event.created
         return evolve(event, id=answer_id or event.id, created=created)
     return event
-
-
-def _words(message: Message) -> str:
-    texts: list[str] = []
-    for part in message.parts:
-        if isinstance(part, Text):
-            texts.append(part.text)
-        elif isinstance(part, ToolResult):
-            texts.extend(inner.text for inner in part.content if isinstance(inner, Text))
-    return "\n".join(texts)
 
 
 def _header_text(text: str) -> str:

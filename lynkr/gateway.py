@@ -55,7 +55,7 @@ from lynkr.service import HOPS_HEADER, Call, EventStream, Layer, RawBody, Reply,
 from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
 from lynkr.telemetry.observers import Live, Observers, RequestObserver, RequestTracer
-from lynkr.telemetry.record import Ending, Record
+from lynkr.telemetry.record import Ending
 from lynkr.token_count import estimated_tokens
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
@@ -66,7 +66,7 @@ from lynkr.wire.openai_responses import OpenAIResponsesCodec
 _CLIENT_CODECS: Final[tuple[Codec, ...]] = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
 
 
-def _discard(_: Record) -> None:
+def _discard(_: object) -> None:
     """Where records go when nobody keeps them."""
 
 
@@ -153,6 +153,7 @@ class Gateway:
             record_text=record_text,
             tell=None if self._observers is None else self._observers.tell,
             digest_key=token_bytes(16) if digest_key is None else digest_key,
+            later=_discard if recorder is None else recorder.record,
         )
         if layers is None:
             layers = standard_layers(self._breakers, clock=clock, monotonic=monotonic)

@@ -73,7 +73,13 @@ def baseline_bounds(
     end it reads nothing, and what was cached here it would have paid to write,
     or caching is off.
     """
-    point = cost_microusd(usage, flagship)
+    return _bounds(usage, flagship, cost_microusd(usage, flagship), prefix_tokens)
+
+
+def _bounds(
+    usage: Usage, flagship: Price | None, point: int | None, prefix_tokens: int | None
+) -> tuple[int | None, int | None]:
+    """`baseline_bounds`, where the baseline itself is known to be *point*."""
     if flagship is None or point is None or usage.input is None:
         return None, None
     prefix = usage.input if prefix_tokens is None else min(prefix_tokens, usage.input)
@@ -98,7 +104,7 @@ def uncached(usage: Usage) -> Usage:
 
 def least_microusd(usage: Usage, price: Price | None) -> int | None:
     """What the tokens that were counted cost, where the others are unknown; None if none were."""
-    if usage.input is None and usage.output is None:
+    if price is None or (usage.input is None and usage.output is None):
         return None
     if usage.input is None:
         return cost_microusd(Usage(0, usage.output), price)
@@ -122,7 +128,7 @@ def cost_of(
     cost = cost_microusd(usage, price)
     plain = uncached(usage)
     base = None if flagship is None else baseline_microusd(usage, reference)
-    low, high = baseline_bounds(usage, reference, prefix_tokens=prefix_tokens)
+    low, high = _bounds(usage, reference, base, prefix_tokens)
     return Cost(
         cost_microusd=cost,
         baseline_microusd=base,

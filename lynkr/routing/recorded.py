@@ -14,14 +14,16 @@ gets `TextNotRecorded`, never an empty text that would be taken for an ask.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
 from attrs import NOTHING, Attribute, evolve, field, fields, frozen
 
 from lynkr.errors import LynkrError
 from lynkr.model import Json, WireFormat
-from lynkr.routing.context import RequestClass, RequestContext, SessionKey, SessionSource
+from lynkr.routing.context import NO_CONTEXT, RequestClass, RequestContext, SessionKey, SessionSource
 from lynkr.routing.decision import (
+    NO_CONSTRAINTS,
     Constraints,
     Decision,
     Keep,
@@ -224,12 +226,13 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Json]:
         plain["price_version"] = snapshot.rates.version
     if snapshot.latencies:
         plain["latencies"] = {str(target): seconds for target, seconds in snapshot.latencies.items()}
-    nested = {
-        "constraints": _told(snapshot.constraints, _CONSTRAINTS),
-        "turn": _told(snapshot.turn, _TURN),
-        "context": _context_json(snapshot.context),
-    }
-    return plain | {name: told for name, told in nested.items() if told}
+    if snapshot.constraints is not NO_CONSTRAINTS and (told := _told(snapshot.constraints, _CONSTRAINTS)):
+        plain["constraints"] = told
+    if snapshot.turn is not _USUAL_TURN and (told := _told(snapshot.turn, _TURN)):
+        plain["turn"] = told
+    if snapshot.context is not NO_CONTEXT and (told := _context_json(snapshot.context)):
+        plain["context"] = told
+    return plain
 
 
 def snapshot_of_json(value: Mapping[str, Any]) -> Snapshot:
@@ -277,7 +280,7 @@ def _context_json(context: RequestContext) -> dict[str, Json]:
 
 def _context_of(value: Mapping[str, Any]) -> RequestContext:
     if not value:
-        return _NO_CONTEXT
+        return NO_CONTEXT
     told = dict(value)
     if "session" in told:
         text, source = told["session"]
@@ -367,28 +370,31 @@ def _told(value: object, written: _Written) -> dict[str, Json]:
 
 def _plain(value: Any) -> Json:  # noqa: ANN401  # reason: any attribute's
     kind = cast("type[object]", type(value))
-    if kind in _AS_THEY_ARE or value is None:
+    if kind in _AS_THEY_ARE:
         kept: Json = value
         return kept
     if kind is Reading:
         return _told(value, _READING)
     if kind is tuple:
         return [_plain(item) for item in value]
+    if kind in _OF_NUMBERS:
+        return dict(value)  # by name
     if isinstance(value, str):  # an enumeration's
         return str(value)
     if kind is Media:
         return [value.format.value, value.kind.value, value.name]
     if kind is frozenset:
         return sorted(map(str, value))
-    if isinstance(value, Mapping):  # of numbers, by name
+    if isinstance(value, Mapping):
         return dict(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     raise TypeError(f"{kind.__name__} is neither number nor code, so it is not recorded")
 
 
-_AS_THEY_ARE: Final = frozenset((int, float, bool, str))
+_AS_THEY_ARE: Final = frozenset((int, float, bool, str, type(None)))
+_OF_NUMBERS: Final = frozenset((dict, MappingProxyType))
 _FEATURES: Final = _written(Features, "ask", "words")
 _READING: Final = _written(Reading)
 _CONSTRAINTS: Final = _written(Constraints)
 _TURN: Final = _written(TurnShape)
 _CONTEXT: Final = _written(RequestContext, "session")
-_NO_CONTEXT: Final = RequestContext()
+_USUAL_TURN: Final[object] = fields(Snapshot).turn.default

@@ -118,7 +118,7 @@ class Observers:
         self._observers = tuple(observers)
         self._capacity = capacity
         self._interval = interval
-        self._queue: deque[Ended] = deque()
+        self._queue: deque[Ended | Callable[[], Ended]] = deque()
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._progress = threading.Condition(self._lock)
@@ -135,8 +135,11 @@ class Observers:
         """The first observer of that class, to ask it for what it has gathered."""
         return next((one for one in self._observers if isinstance(one, kind)), None)
 
-    def tell(self, ended: Ended, /) -> None:
-        """Hand over a finished request; never waits for an observer and never raises.  From any thread."""
+    def tell(self, ended: Ended | Callable[[], Ended], /) -> None:
+        """Hand over a finished request, or what makes it; never waits for an observer and never raises.
+
+        From any thread.
+        """
         with self._lock:
             if self._closed or self._accepted - self._seen >= self._capacity:
                 self._dropped += 1
@@ -206,8 +209,9 @@ class Observers:
 
     def _run(self) -> None:
         while batch := self._next_batch():
+            ended = self._made(batch)
             for observer in self._observers:
-                self._guard(observer, partial(observer.observe, batch))
+                self._guard(observer, partial(observer.observe, ended))
             with self._lock:
                 self._seen += len(batch)
                 self._progress.notify_all()
@@ -215,13 +219,22 @@ class Observers:
             if isinstance(observer, Closing):
                 self._guard(observer, observer.close)
 
+    def _made(self, batch: Sequence[Ended | Callable[[], Ended]]) -> list[Ended]:
+        made: list[Ended] = []
+        for one in batch:
+            try:
+                made.append(one if isinstance(one, Ended) else one())
+            except Exception as error:  # noqa: BLE001 - an edge: a request that cannot be told of costs only itself
+                self._complain("a record", error)
+        return made
+
     def _guard(self, observer: RequestObserver, act: Callable[[], None]) -> None:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - an edge: whatever an observer raises, the thread lives on
-            self._complain(observer, error)
+            self._complain(type(observer).__name__, error)
 
-    def _next_batch(self) -> list[Ended]:
+    def _next_batch(self) -> list[Ended | Callable[[], Ended]]:
         """Wait for requests; empty when closed and drained."""
         with self._lock:
             self._work.wait_for(lambda: self._queue or self._closed)
@@ -231,13 +244,13 @@ class Observers:
             self._queue.clear()
             return batch
 
-    def _complain(self, observer: RequestObserver, error: Exception) -> None:
+    def _complain(self, who: str, error: Exception) -> None:
         with self._lock:
             self._failures += 1
             is_new = (told := f"{type(error).__name__}: {error}") != self._last_error
             self._last_error = told
         if is_new:  # once for each complaint in a row: a broken observer must not flood the log
-            _LOG.error("%s failed on finished requests", type(observer).__name__, exc_info=error)
+            _LOG.error("%s failed on finished requests", who, exc_info=error)
 
 
 class Watched(Protocol):

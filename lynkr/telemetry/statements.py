@@ -11,10 +11,10 @@ from lynkr.telemetry.store import ATTEMPT_SUMS
 from lynkr.telemetry.sums import DAY, HOUR, NO_SKETCHES, SUM_NAMES, Dimension, Order
 
 
-def insert(table: str, columns: Sequence[str], ending: str = "") -> str:
-    """An INSERT with a mark for each column."""
-    marks = ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {ending}"  # noqa: S608 - names of ours
+def insert(table: str, columns: Sequence[str], ending: str = "", *, rows: int = 1) -> str:
+    """An INSERT of so many rows, with a mark for each column of each."""
+    marks = ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks} {ending}"  # noqa: S608 - names of ours
 
 
 INSERT_SIGNAL: Final = insert(

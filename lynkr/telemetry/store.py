@@ -56,6 +56,16 @@ ATTEMPT_SUMS: Final = (
 )  # fmt: skip
 
 
+# SQLite's BUSY, LOCKED, NOMEM, IOERR, FULL and CANTOPEN (sqlite.org/rescode.html, read 2026-11).
+_PASSING_CODES: Final = frozenset({5, 6, 7, 10, 13, 14})
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether what a store raised is trouble of its own that time may cure: a full disk, a lock."""
+    code = getattr(error, "sqlite_errorcode", None)  # of a `sqlite3.Error`, which is not imported for this
+    return isinstance(error, OSError) or (isinstance(code, int) and code & 0xFF in _PASSING_CODES)
+
+
 class TelemetryStore(Protocol):
     """Synchronous on purpose: the recorder calls it from one worker thread.
 

@@ -9,6 +9,7 @@ they pass.
 """
 
 from collections.abc import Generator, Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from attrs import define
@@ -21,6 +22,11 @@ from lynkr.telemetry.sums import fit_of
 if TYPE_CHECKING:
     import sqlite3
 
+_ROWS_AT_ONCE: Final = (
+    20,
+    5,
+    1,
+)  # 20 rows of a request's 50 columns bind 1000 values, which any SQLite takes
 _SELECT_KNOWN: Final = "SELECT id FROM requests WHERE id IN ({})"
 _SELECT_NEXT: Final = "SELECT coalesce(max(seq), 0) + 1 FROM requests"
 _SELECT_HEARD: Final = "SELECT seq, tier IS NOT NULL AND ending = 'ok', heard FROM requests WHERE id = ?"
@@ -77,7 +83,8 @@ def insert_all(connection: "sqlite3.Connection", batch: Sequence[Prepared], tail
     _insert(connection, "details", ("request_seq",), rows.DETAIL_BLOCKS, details)
     attempts = [(row, (seq, at)) for seq, one in numbered for at, row in enumerate(one.attempts)]
     _insert(connection, "attempts", ("request_seq", "number"), rows.ATTEMPT_BLOCKS, attempts)
-    connection.executemany(statements.INSERT_SIGNAL, signals)
+    if signals:
+        connection.executemany(statements.INSERT_SIGNAL, signals)
     _note(connection, heard.values())
     rollups.roll_up(connection, tail=tail)
     return len(fresh)
@@ -90,13 +97,22 @@ def _insert(
     blocks: Sequence[tuple[str, ...]],
     written: Iterable[tuple[rows.Written, rows.Row]],
 ) -> None:
-    """Insert rows, each with the cells of its *leading* columns; those alike by one statement."""
+    """Insert rows, each with the cells of its *leading* columns; those alike many at a time.
+
+    `sqlite3` lets other threads run, and waits for its turn again, twice for each statement: by a
+    statement for each row a busy server would change threads a thousand times for one batch.
+    """
     alike: dict[tuple[int, ...], list[rows.Row]] = {}
     for (chosen, cells), lead in written:
         alike.setdefault(chosen, []).append(lead + cells)
     for chosen, found in alike.items():
         columns = leading + rows.columns_of(blocks, chosen)
-        connection.executemany(statements.insert(table, columns), found)
+        begin = 0
+        for size in _ROWS_AT_ONCE:
+            while len(found) - begin >= size:
+                cells = tuple(chain.from_iterable(found[begin : begin + size]))
+                connection.execute(statements.insert(table, columns, rows=size), cells)
+                begin += size
 
 
 def _unknown(connection: "sqlite3.Connection", batch: Sequence[Prepared]) -> list[Prepared]:

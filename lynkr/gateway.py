@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_bytes
 from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from typing import Self
 
 from attrs import asdict, evolve
 
@@ -30,11 +30,12 @@ from lynkr.kept import Kept
 from lynkr.layers import deadline, journal, standard_layers
 from lynkr.limits import RateLimited
 from lynkr.metering import NO_METER, Meter
-from lynkr.model import Extras, Folder, Request, Response, WireFormat
+from lynkr.model import Folder, Request, Response, WireFormat
 from lynkr.orphans import plan_for_orphans
 from lynkr.planner import Planner, asker
 from lynkr.pricing import PriceTable
 from lynkr.providers.base import Provider, Transport, first_token_of, formats_of, punctual_of
+from lynkr.reading import CLIENT_CODECS, RequestReader
 from lynkr.relay import EncodedEvents, PassedBytes, RecordedEvents, WireReply
 from lynkr.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from lynkr.request_ids import RequestIds
@@ -50,20 +51,25 @@ from lynkr.routing import (
     context_of,
 )
 from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
-from lynkr.seals import holds_foreign_thinking, opened
-from lynkr.service import HOPS_HEADER, Call, EventStream, Layer, RawBody, Reply, stack, take_ready, take_whole
+from lynkr.service import (
+    HOPS_HEADER,
+    Call,
+    EventStream,
+    Layer,
+    Reply,
+    Service,
+    stack,
+    take_ready,
+    take_whole,
+)
 from lynkr.stores import ResponseStore
 from lynkr.telemetry import Recorder, TelemetryStore
 from lynkr.telemetry.observers import Live, Observers, RequestObserver, RequestTracer
 from lynkr.telemetry.record import Ending
 from lynkr.token_count import estimated_tokens
-from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
-from lynkr.wire.json_body import JsonBody, dump, parse_body
+from lynkr.wire.json_body import dump, parse_body
 from lynkr.wire.openai_chat import OpenAIChatCodec
-from lynkr.wire.openai_responses import OpenAIResponsesCodec
-
-_CLIENT_CODECS: Final[tuple[Codec, ...]] = (AnthropicCodec(), OpenAIChatCodec(), OpenAIResponsesCodec())
 
 
 def _discard(_: object) -> None:
@@ -124,12 +130,35 @@ class Gateway:
         self._recorder = recorder = Recorder(store) if recorder is None and store is not None else recorder
         self._transports = tuple(transports)
         self._aliases = dict(aliases)
-        self._codecs = {codec.format: codec for codec in codecs or _CLIENT_CODECS}
+        self._reader = RequestReader(codecs or CLIENT_CODECS, bounds)
         self._conversations = None if responses is None else Conversations(responses, monotonic)
         self._total_timeout = total_timeout
         self._ids = RequestIds() if ids is None else ids
         self._closed = False
-        self._planner = Planner(
+        self._planner = self._plan_by(router, pins, rates, constraints, clock)
+        self._meter = NO_METER if meter is None else meter
+        self._tracer = tracer
+        watching = (*observers, *(() if tracer is None else (tracer,)))
+        self._observers = Observers(watching) if watching else None
+        write = _discard if recorder is None else recorder.record
+        tell = None if self._observers is None else self._observers.tell
+        key = token_bytes(16) if digest_key is None else digest_key
+        self._ledger = Ledger(
+            write, clock, monotonic, prices, flagship, record_text, tell, digest_key=key, later=write
+        )
+        self._service, self._embeddings = self._layered(layers, clock, monotonic)
+        self._embedder = embedder
+        self.refusals: dict[str, Callable[[], int]] = dict(refusals)
+
+    def _plan_by(
+        self,
+        router: TierRouter,
+        pins: PinStore | None,
+        rates: Rates,
+        constraints: Callable[[RequestContext], Constraints],
+        clock: Callable[[], float],
+    ) -> Planner:
+        return Planner(
             router,
             providers=self._providers,
             aliases=self._aliases,
@@ -139,25 +168,14 @@ class Gateway:
             constraints=constraints,
             clock=clock,
         )
-        self._meter = NO_METER if meter is None else meter
-        self._bounds = bounds
-        self._tracer = tracer
-        watching = (*observers, *(() if tracer is None else (tracer,)))
-        self._observers = Observers(watching) if watching else None
-        self._ledger = Ledger(
-            write=_discard if recorder is None else recorder.record,
-            clock=clock,
-            monotonic=monotonic,
-            prices=prices,
-            flagship=flagship,
-            record_text=record_text,
-            tell=None if self._observers is None else self._observers.tell,
-            digest_key=token_bytes(16) if digest_key is None else digest_key,
-            later=_discard if recorder is None else recorder.record,
-        )
+
+    def _layered(
+        self, layers: Sequence[Layer] | None, clock: Callable[[], float], monotonic: Callable[[], float]
+    ) -> tuple[Service, Service]:
+        """Calls of models and of embeddings, with *layers* around them."""
         if layers is None:
             layers = standard_layers(self._breakers, clock=clock, monotonic=monotonic)
-        traced = () if tracer is None else (tracer.layer,)
+        traced = () if self._tracer is None else (self._tracer.layer,)
         innermost = (
             *traced,
             journal(clock=clock, monotonic=monotonic),
@@ -167,10 +185,8 @@ class Gateway:
                 punctual=punctual_of(self._providers),
             ),
         )
-        self._service = stack(self._dispatch, *layers, *innermost)
-        self._embeddings = stack(embedding_service(self._providers), *layers, *innermost)
-        self._embedder = embedder
-        self.refusals: dict[str, Callable[[], int]] = dict(refusals)
+        embeddings = embedding_service(self._providers)
+        return stack(self._dispatch, *layers, *innermost), stack(embeddings, *layers, *innermost)
 
     async def __aenter__(self) -> Self:
         return self
@@ -366,7 +382,7 @@ class Gateway:
         tenant: str | None = None,
     ) -> WireExchange:
         """Read and decide; send nothing.  What is wrong with the request stands in `WireExchange.error`."""
-        codec = self._codecs[format]
+        codec = self._reader.codecs[format]
         ledger = self._ledger
         exchange = WireExchange(
             id=self._ids(), ledger=ledger, codec=codec, at=ledger.clock(), began=ledger.monotonic()
@@ -375,8 +391,7 @@ class Gateway:
             self._enter(exchange, headers)
         try:
             self._refuse_if_closed()
-            parsed = self._bounds.read(body, None if counting else format)
-            self._read(exchange, parsed)
+            parsed = self._reader.read(exchange, body, counting=counting)
             if self._conversations is not None:
                 self._conversations.resume(exchange, headers)
             exchange.forwarded = forwarded_headers(format, headers)
@@ -403,26 +418,6 @@ class Gateway:
                 exchange.fail(error, started=False)
             raise
         return exchange
-
-    def _read(self, exchange: WireExchange, body: JsonBody) -> None:
-        """Read the client's request; a Responses-shaped one to Chat is answered in Chat all the same.
-
-        Cursor's agent sends those (forum.cursor.com/t/159298, read 2026-11).
-        """
-        client = exchange.codec.format
-        responses = self._codecs.get(WireFormat.OPENAI_RESPONSES)
-        is_misplaced = "input" in body.value and "messages" not in body.value
-        if client is WireFormat.OPENAI_CHAT and responses is not None and is_misplaced:
-            exchange.request = request = responses.decode_request(body.value)
-            options = {name: body.value[name] for name in ("stream_options",) if name in body.value}
-            exchange.asked = evolve(request, extras=Extras(client, options))
-            return
-        exchange.request = exchange.codec.decode_request(body.value)
-        if client is WireFormat.ANTHROPIC_MESSAGES and holds_foreign_thinking(body.text):
-            # Its own bytes would be refused: the encoder leaves out the thinking that is another provider's.
-            exchange.request = opened(exchange.request)
-            return
-        exchange.raw = RawBody(client, body)
 
     def _speaks_responses(self, target: Target) -> bool:
         provider = self._providers.get(target.provider)

@@ -9,6 +9,7 @@ from attrs import frozen
 from lynkr.errors import ClientWireError
 from lynkr.model import Json, WireFormat
 from lynkr.wire.json_body import DEFAULT_MAX_DEPTH, JsonBody, parse_body
+from lynkr.wire.piece_store import PieceStore
 
 # Fields without which a body can be counted but not answered.
 _NEEDED_TO_ANSWER: Final[Mapping[WireFormat, str]] = MappingProxyType(
@@ -46,13 +47,15 @@ class RequestBounds:
                     status=413,
                 )
 
-    def read(self, data: bytes, answer_in: WireFormat | None) -> JsonBody:
+    def read(self, data: bytes, answer_in: WireFormat | None, pieces: PieceStore | None = None) -> JsonBody:
         """The body that *data* is; one to be answered, in *answer_in*, must be whole.
+
+        *pieces* are those of earlier bodies, made for the same depth.
 
         Raises:
             ClientWireError: it is no JSON object, out of bounds, or lacks a field.
         """
-        body = parse_body(data, max_depth=self.max_depth)
+        body = parse_body(data, max_depth=self.max_depth) if pieces is None else pieces.read(data)
         self.check(body.value)
         needed = None if answer_in is None else _NEEDED_TO_ANSWER.get(answer_in)
         if needed is not None and needed not in body.value:

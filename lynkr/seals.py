@@ -8,7 +8,6 @@ sealed thought.  On the way back all is undone, and the encoder of the dialect a
 belongs to finds it again; every other leaves it out.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -37,13 +36,19 @@ _WRAPPED: Final = "lynkr."
 _SIGNATURE: Final = "thoughtSignature"
 # Dialects whose clients give a sealed thought back.
 _CARRIERS: Final = frozenset((_MESSAGES, WireFormat.OPENAI_RESPONSES))
-# Thinking that is not Anthropic's own, as lynkr shows it to clients of that dialect: Anthropic refuses it.
-_FOREIGN: Final = re.compile(r'"signature"\s*:\s*"(?:"|lynkr\.)|"data"\s*:\s*"lynkr\.')
 
 
-def holds_foreign_thinking(text: str) -> bool:
-    """Whether a body in Anthropic's dialect holds thinking that another provider's answers left in it."""
-    return _FOREIGN.search(text) is not None
+def holds_foreign_thinking(request: Request) -> bool:
+    """Whether *request*, from a client of Anthropic's dialect, holds thinking of another provider's answers.
+
+    It has no seal, or one that lynkr wrapped; Anthropic refuses both.
+    """
+    for message in request.messages:
+        if message.role is Role.ASSISTANT:
+            for part in message.parts:
+                if type(part) is Reasoning and (part.seal is None or part.seal.value.startswith(_WRAPPED)):
+                    return True
+    return False
 
 
 def opened(request: Request) -> Request:

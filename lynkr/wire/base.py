@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 from attrs import field, frozen
 
 from lynkr.model import Event, Json, Loss, Request, Response, StopReason, Usage, WireFormat
+from lynkr.wire.json_body import JsonBody
 
 
 @frozen
@@ -121,6 +122,15 @@ class FollowingEncoder(Protocol):
 
     def follow(self, first: bytes, last: bytes, /) -> None:
         """Go on after whole events, of which *first* has the first and *last* the latest."""
+        ...
+
+
+@runtime_checkable
+class ReadingCodec(Protocol):
+    """What a codec may offer besides: to read a body without reading again what it read before."""
+
+    def decode_body(self, body: JsonBody, /) -> Request:
+        """As `Codec.decode_request` of the body's value."""
         ...
 
 

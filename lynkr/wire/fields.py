@@ -188,12 +188,15 @@ def object_of(node: Node, name: str, path: str) -> Node:
 
 def array_of(node: Node, name: str, path: str) -> list[Json]:
     """The array *name* holds; empty where it is absent or null."""
-    value = node.get(name)
+    return array_at(node.get(name), join(path, name))
+
+
+def array_at(value: Json, path: str) -> list[Json]:
     if value is None:
         return []
     if isinstance(value, list | tuple):
         return list(value)
-    raise wrong(join(path, name), "an array", value)
+    raise wrong(path, "an array", value)
 
 
 # --- Fields of a provider's answer: what is not understood is unknown, not an error -------------------

@@ -13,10 +13,11 @@ from attrs import field, frozen
 
 from lynkr.errors import ClientWireError
 from lynkr.model import Json
-from lynkr.wire.quick_json import holds_odd_float, quick_json, raw_text
+from lynkr.wire.piece import NO_PIECES, Pieces
+from lynkr.wire.quick_json import QuickJson, holds_odd_float, quick_json, raw_text
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
-_SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _BOM: Final = "\ufeff"
 DEFAULT_MAX_DEPTH: Final = 200
 _CONTAINERS: Final = frozenset((dict, list))
@@ -67,6 +68,8 @@ class JsonBody:
     data: bytes = field(repr=False)
     value: Mapping[str, Json] = field(repr=False)
     spans: Mapping[str, tuple[int, int]] = field(repr=False)
+    pieces: Pieces = field(default=NO_PIECES, repr=False, eq=False)
+    """Parts of *value* that may have been read before."""
 
     @property
     def text(self) -> str:
@@ -141,7 +144,7 @@ def parse_value(data: bytes | str, *, max_depth: int = DEFAULT_MAX_DEPTH) -> Any
             value = _DECODER.decode(text)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
-    if _is_deeper(data, value, max_depth):
+    if is_deeper(data, value, max_depth):
         raise ValueError(f"nested more than {max_depth} levels deep")
     return value
 
@@ -164,9 +167,9 @@ def parse_body(data: bytes, *, max_depth: int = DEFAULT_MAX_DEPTH) -> JsonBody:
             lone surrogate (no upstream can be sent it), or nested too deeply.
     """
     value, spans = _quickly_scanned(data) or _carefully_scanned(data)
-    if _is_deeper(data, value, max_depth):
+    if is_deeper(data, value, max_depth):
         raise ClientWireError(f"the body is nested more than {max_depth} levels deep")
-    if _SURROGATE_ESCAPE.search(data):
+    if SURROGATE_ESCAPE.search(data):
         _reject_lone_surrogates(value)
     return JsonBody(data, value, spans)
 
@@ -258,7 +261,7 @@ def _expect_end(text: str, at: int) -> None:
         raise json.JSONDecodeError("extra text after the object", text, end)
 
 
-def _is_deeper(data: bytes | str, value: object, max_depth: int) -> bool:
+def is_deeper(data: bytes | str, value: object, max_depth: int) -> bool:
     """Whether *value* is nested more than *max_depth* levels deep, found without recursion."""
     # In a large text there are always enough brackets: counting them would only cost time.
     if len(data) <= max_depth:
@@ -431,3 +434,8 @@ def _default(node: object) -> object:
 
 # Made once: it holds compiled readers, and no state.
 _QUICK: Final = quick_json(_parse_float, _default)
+
+
+def quick_reader() -> QuickJson | None:
+    """The reader and writer by msgspec; None where that is not installed."""
+    return _QUICK

@@ -35,6 +35,7 @@ class QuickJson:
     def __init__(self, float_of: Callable[[str], float], default: Callable[[object], object]) -> None:
         self._value = msgspec.json.Decoder(float_hook=float_of)
         self._members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+        self._items = msgspec.json.Decoder(list[msgspec.Raw])
         self._encoder = msgspec.json.Encoder(enc_hook=default)
 
     def read(self, data: bytes | str) -> Any:  # noqa: ANN401  # JSON enters here
@@ -53,6 +54,14 @@ class QuickJson:
         Raises:
             ValueError, RecursionError: msgspec will not read it.
         """
+        found = self.members(data)
+        return None if found is None else (self._value.decode(data), found[1])
+
+    def members(self, data: bytes) -> tuple[dict[str, "msgspec.Raw"], Spans] | None:
+        """As `read_object`, with the text of each value instead of the value.
+
+        The text is only known to end where it does: a value may turn out to be no JSON.
+        """
         members = self._members.decode(data)
         spans: Spans = {}
         at = data.index(b"{") + 1
@@ -69,7 +78,15 @@ class QuickJson:
                 return None
             mark, at = after[1], after.end()
         # No brace after the last: a name came twice.
-        return (self._value.decode(data), spans) if mark == b"}" else None
+        return (members, spans) if mark == b"}" else None
+
+    def items(self, data: "bytes | msgspec.Raw") -> list["msgspec.Raw"]:
+        """The text of each item of an array, as of `members`.
+
+        Raises:
+            ValueError, RecursionError: msgspec will not read it.
+        """
+        return self._items.decode(data)
 
     def write(self, value: object) -> bytes:
         """Compact UTF-8; NaN and infinity come out as null.

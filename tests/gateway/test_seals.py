@@ -173,17 +173,21 @@ async def test_criterion_07_thinking_of_another_provider_is_not_shown_to_anthrop
 
 
 @pytest.mark.parametrize(
-    ("text", "is_foreign"),
+    ("block", "is_foreign"),
     [
-        ('{"signature": ""}', True),
-        ('{"data":"lynkr.gemini.x"}', True),
-        ('{"signature":"c2ln"}', False),
-        ('{"data":"lynkr"}', False),
-        (json.dumps({"text": 'they wrote "signature": "" there'}), False),
+        ({"type": "thinking", "thinking": "hm", "signature": ""}, True),
+        ({"type": "thinking", "thinking": "hm", "signature": "lynkr.gemini.x"}, True),
+        ({"type": "redacted_thinking", "data": "lynkr.gemini.x"}, True),
+        ({"type": "thinking", "thinking": "hm", "signature": "c2ln"}, False),
+        ({"type": "redacted_thinking", "data": "lynkr"}, False),
+        ({"type": "text", "text": 'they wrote "signature": "" there'}, False),
+        ({"type": "tool_use", "id": "t", "name": "n", "input": {"data": "lynkr.x", "signature": ""}}, False),
     ],
 )
-def test_only_what_lynkr_left_there_is_taken_for_it(text: str, is_foreign: bool) -> None:
-    assert holds_foreign_thinking(text) is is_foreign
+def test_only_what_lynkr_left_there_is_taken_for_it(block: dict[str, Any], *, is_foreign: bool) -> None:
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [block]}]
+    request = AnthropicCodec().decode_request({"model": "m", "messages": turns})
+    assert holds_foreign_thinking(request) is is_foreign
 
 
 def test_a_client_that_keeps_no_seals_is_given_none() -> None:

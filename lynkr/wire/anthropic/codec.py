@@ -13,6 +13,8 @@ from lynkr.wire.anthropic.fields import FieldError
 from lynkr.wire.anthropic.request import decode_request, encode_request
 from lynkr.wire.anthropic.response import decode_response, encode_response, told
 from lynkr.wire.base import Encoded, EncodedError, Told
+from lynkr.wire.json_body import JsonBody
+from lynkr.wire.piece import NO_PIECES, Pieces
 
 # Whole events, as Anthropic writes them; one written otherwise is read like any other.
 # The dot is a dozen times as quick as a set of what it must not be, but takes a carriage return.
@@ -37,10 +39,17 @@ class AnthropicCodec:
             ClientWireError: with the path in the body, such as ``messages[2].content[0].text``; or the
                 request leaves its history to the server (``thread``).
         """
+        return self._decoded(body, NO_PIECES)
+
+    def decode_body(self, body: JsonBody, /) -> Request:
+        """As `decode_request`, with what was read before not read again."""
+        return self._decoded(body.value, body.pieces)
+
+    def _decoded(self, body: Mapping[str, Json], pieces: Pieces) -> Request:
         if body.get("thread") is not None:
             raise _no_threads()
         try:
-            return decode_request(body)
+            return decode_request(body, pieces)
         except FieldError as error:
             raise ClientWireError(error.problem, field=error.path) from error
 

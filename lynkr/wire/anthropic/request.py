@@ -15,7 +15,6 @@ from lynkr.model import (
     Message,
     OutputFormat,
     OutputKind,
-    Part,
     ReasoningOptions,
     Request,
     Role,
@@ -44,6 +43,7 @@ from lynkr.wire.anthropic.fields import (
     with_extras,
 )
 from lynkr.wire.base import Encoded
+from lynkr.wire.piece import NO_PIECES, Pieces, read_piece
 
 DEFAULT_MAX_TOKENS: Final = 8_192
 """Written where the caller set no limit, which Anthropic requires.
@@ -88,21 +88,21 @@ _WIRE_TOOL_MODES: Final = {mode: name for name, mode in _TOOL_MODES.items()}
 # --- Decoding -----------------------------------------------------------------------------------------
 
 
-def decode_request(body: Mapping[str, Json]) -> Request:
-    """A client's request.
+def decode_request(body: Mapping[str, Json], pieces: Pieces = NO_PIECES) -> Request:
+    """A client's request; *pieces* are those of its *body*.
 
     Raises:
         FieldError: with the path of the first thing that is wrong.
     """
     kept = dict(unknown_fields(body, _REQUEST).fields)
-    messages = _decode_messages(body)
+    messages = _decode_messages(body, pieces)
     tool_choice, parallel = _decode_tool_choice(body)
     reasoning, output_format = _decode_output_options(body, kept)
     user = _decode_metadata(body, kept)
     return Request(
         model=required_string(body, "model", ""),
         messages=messages,
-        tools=_decode_tools(body),
+        tools=_decode_tools(body, pieces),
         tool_choice=tool_choice,
         parallel_tool_calls=parallel,
         # Required by /v1/messages, absent from /v1/messages/count_tokens: the route decides.
@@ -116,7 +116,7 @@ def decode_request(body: Mapping[str, Json]) -> Request:
     )
 
 
-def _decode_messages(body: Mapping[str, Json]) -> tuple[Message, ...]:
+def _decode_messages(body: Mapping[str, Json], pieces: Pieces) -> tuple[Message, ...]:
     """The system prompt and the messages.
 
     A message of role system keeps its place, but one that stands before all
@@ -124,18 +124,22 @@ def _decode_messages(body: Mapping[str, Json]) -> tuple[Message, ...]:
     joins it.
     """
     decoded: list[Message] = []
-    prompt: list[Part] | None = None
+    prompt: Message | None = None
     if "system" in body:
-        prompt = list(decode_parts(body["system"], "system", Role.SYSTEM))
+        prompt = read_piece(pieces.get("system"), 0, body["system"], _decode_prompt, "system")
+    known = pieces.get("messages")
     for at, node in enumerate(as_array(required(body, "messages", ""), "messages")):
-        message = _decode_message(node, f"messages[{at}]")
+        message = read_piece(known, at, node, _decode_message, f"messages[{at}]")
         if not decoded and message.role is Role.SYSTEM and message.extras is NO_EXTRAS:
-            prompt = [*(prompt or ()), *message.parts]
+            said = () if prompt is None else prompt.parts
+            prompt = Message(Role.SYSTEM, (*said, *message.parts))
         else:
             decoded.append(message)
-    if prompt is not None:
-        decoded.insert(0, Message(Role.SYSTEM, tuple(prompt)))
-    return tuple(decoded)
+    return tuple(decoded) if prompt is None else (prompt, *decoded)
+
+
+def _decode_prompt(node: Json, path: str) -> Message:
+    return Message(Role.SYSTEM, decode_parts(node, path, Role.SYSTEM))
 
 
 def _decode_message(node: Json, path: str) -> Message:
@@ -155,11 +159,14 @@ def _decode_message(node: Json, path: str) -> Message:
     return Message(role, parts, extras)
 
 
-def _decode_tools(body: Mapping[str, Json]) -> tuple[ToolSpec | ForeignTool, ...]:
+def _decode_tools(body: Mapping[str, Json], pieces: Pieces) -> tuple[ToolSpec | ForeignTool, ...]:
     if "tools" not in body:
         return ()
-    tools = as_array(body["tools"], "tools")
-    return tuple([_decode_tool(node, f"tools[{at}]") for at, node in enumerate(tools)])
+    return read_piece(pieces.get("tools"), 0, body["tools"], _decode_all_tools, "tools")
+
+
+def _decode_all_tools(tools: Json, path: str) -> tuple[ToolSpec | ForeignTool, ...]:
+    return tuple([_decode_tool(node, f"{path}[{at}]") for at, node in enumerate(as_array(tools, path))])
 
 
 def _decode_tool(node: Json, path: str) -> ToolSpec | ForeignTool:

@@ -8,6 +8,7 @@ from attrs import frozen
 from lynkr.errors import UpstreamError
 from lynkr.model import Json, Request, Response, WireFormat
 from lynkr.wire.base import Encoded, EncodedError, Told
+from lynkr.wire.json_body import JsonBody
 from lynkr.wire.openai_chat.errors import decode_error, encode_error
 from lynkr.wire.openai_chat.fields import OPENAI_CHAT
 from lynkr.wire.openai_chat.repeated import Template, template_of
@@ -46,6 +47,10 @@ class OpenAIChatCodec:
 
     def decode_request(self, body: Mapping[str, Json], /) -> Request:
         return decode_request(body, output_limit=self.output_limit)
+
+    def decode_body(self, body: JsonBody, /) -> Request:
+        """As `decode_request`, with what was read before not read again."""
+        return decode_request(body.value, output_limit=self.output_limit, pieces=body.pieces)
 
     def encode_request(self, request: Request, /) -> Encoded:
         return encode_request(request, output_limit=self.output_limit)

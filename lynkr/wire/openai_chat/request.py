@@ -14,7 +14,7 @@ What the canonical form settles:
 - the legacy ``function`` role rides along whole, as `Foreign`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from lynkr.errors import ClientWireError
@@ -46,6 +46,7 @@ from lynkr.wire.openai_chat.fields import (
     OPENAI_CHAT,
     Draft,
     Node,
+    array_at,
     array_of,
     as_extras,
     object_at,
@@ -59,6 +60,7 @@ from lynkr.wire.openai_chat.fields import (
     text_of,
     wrong,
 )
+from lynkr.wire.piece import NO_PIECES, Piece, Pieces, read_piece
 
 LIMITS: Final = ("max_completion_tokens", "max_tokens")
 
@@ -96,8 +98,8 @@ _DEVELOPER: Final = Extras(OPENAI_CHAT, {"role": "developer"})
 _MODES: Final = {"auto": ToolMode.AUTO, "none": ToolMode.NONE, "required": ToolMode.REQUIRED}
 
 
-def decode_request(body: Node, *, output_limit: str) -> Request:
-    """*output_limit* is the spelling of the limit that needs no remembering.
+def decode_request(body: Node, *, output_limit: str, pieces: Pieces = NO_PIECES) -> Request:
+    """*output_limit* is the spelling of the limit that needs no remembering, *pieces* are those of *body*.
 
     Raises:
         ClientWireError: a field is missing or malformed; it is named by its path in *body*.
@@ -105,8 +107,8 @@ def decode_request(body: Node, *, output_limit: str) -> Request:
     extras = REQUEST.leftover(body)
     return Request(
         model=text_of(body, "model", ""),
-        messages=_messages(body),
-        tools=tuple(_tool(item, f"tools[{at}]") for at, item in enumerate(array_of(body, "tools", ""))),
+        messages=_messages(body, pieces.get("messages")),
+        tools=read_piece(pieces.get("tools"), 0, body.get("tools"), _tools, "tools"),
         tool_choice=_tool_choice(body.get("tool_choice")),
         parallel_tool_calls=optional_bool(body, "parallel_tool_calls"),
         max_output_tokens=_limit(body, output_limit, extras),
@@ -127,7 +129,7 @@ def decode_request(body: Node, *, output_limit: str) -> Request:
 # --- Messages -----------------------------------------------------------------------------------------
 
 
-def _messages(body: Node) -> tuple[Message, ...]:
+def _messages(body: Node, pieces: Sequence[Piece] | None) -> tuple[Message, ...]:
     items = required(body, "messages", "")
     if not isinstance(items, list | tuple):
         raise wrong("messages", "an array", items)
@@ -145,23 +147,33 @@ def _messages(body: Node) -> tuple[Message, ...]:
                 raise ClientWireError(
                     "a tool message must follow an assistant message with tool_calls", field=f"{path}.role"
                 )
-            results.append(_tool_result(node, path))
+            results.append(read_piece(pieces, at, node, _tool_result, path))
             continue
         read = _ROLES.get(role)
         if read is None:
             raise ClientWireError(f"unknown role {role!r}", field=f"{path}.role")
-        message = read(node, path)
+        message = read_piece(pieces, at, node, read, path)
         if results:
             if role == "user":
                 message = Message(Role.USER, (*results, *message.parts), message.extras)
             else:
-                found.append(Message(Role.USER, tuple(results)))
+                found.append(_of_results(results, None if pieces is None else pieces[at - 1]))
             results = []
         found.append(message)
         answerable = role == "assistant" and any(isinstance(part, ToolCall) for part in message.parts)
     if results:
-        found.append(Message(Role.USER, tuple(results)))
+        found.append(_of_results(results, None if pieces is None else pieces[-1]))
     return tuple(found)
+
+
+def _of_results(results: list[Part], last: Piece | None) -> Message:
+    """The message of *results*, of which *last* is the last; the very same where it was made before."""
+    if last is None:
+        return Message(Role.USER, tuple(results))
+    made: Message | None = last.made.get(_of_results)
+    if made is None or [id(part) for part in made.parts] != [id(part) for part in results]:
+        made = last.made[_of_results] = Message(Role.USER, tuple(results))
+    return made
 
 
 def _tool_result(node: Node, path: str) -> ToolResult:
@@ -302,6 +314,10 @@ def _tool_call(item: Json, path: str) -> ToolCall:
 
 
 # --- Tools --------------------------------------------------------------------------------------------
+
+
+def _tools(value: Json, path: str) -> tuple[ToolSpec | ForeignTool, ...]:
+    return tuple(_tool(item, f"{path}[{at}]") for at, item in enumerate(array_at(value, path)))
 
 
 def _tool(item: Json, path: str) -> ToolSpec | ForeignTool:

@@ -9,6 +9,7 @@ from attrs import frozen
 from lynkr.errors import UpstreamError
 from lynkr.model import Json, Request, Response, WireFormat
 from lynkr.wire.base import Encoded, EncodedError
+from lynkr.wire.json_body import JsonBody
 from lynkr.wire.openai_responses.errors import decode_error, encode_error
 from lynkr.wire.openai_responses.fields import RESPONSES
 from lynkr.wire.openai_responses.request import decode_request
@@ -36,6 +37,10 @@ class OpenAIResponsesCodec:
 
     def decode_request(self, body: Mapping[str, Json], /) -> Request:
         return decode_request(body)
+
+    def decode_body(self, body: JsonBody, /) -> Request:
+        """As `decode_request`, with tools that were read before not read again."""
+        return decode_request(body.value, body.pieces)
 
     def encode_request(self, request: Request, /) -> Encoded:
         return encode_request(request)

@@ -45,6 +45,7 @@ from lynkr.wire.openai_responses import items
 from lynkr.wire.openai_responses.fields import Draft, Node, as_extras, drop_usual, shape
 from lynkr.wire.openai_responses.tools import decode_tool_choice, decode_tools
 from lynkr.wire.openai_responses.turns import TurnReader
+from lynkr.wire.piece import NO_PIECES, Pieces, read_piece
 
 REQUEST: Final = shape(
     "model",
@@ -71,8 +72,8 @@ _ELSEWHERE: Final = ("previous_response_id", "conversation", "prompt")
 _OUTPUT_KINDS: Final = {"function_call_output": False, "custom_tool_call_output": True}
 
 
-def decode_request(body: Node) -> Request:
-    """What a client asks for.
+def decode_request(body: Node, pieces: Pieces = NO_PIECES) -> Request:
+    """What a client asks for; *pieces* are those of its *body*.
 
     Raises:
         ClientWireError: a field is missing or malformed; it is named by its path in *body*.
@@ -82,7 +83,7 @@ def decode_request(body: Node) -> Request:
     return Request(
         model=text_of(body, "model", ""),
         messages=_messages(body),
-        tools=decode_tools(body),
+        tools=read_piece(pieces.get("tools"), 0, body.get("tools"), decode_tools, "tools"),
         tool_choice=decode_tool_choice(body.get("tool_choice"), extras),
         parallel_tool_calls=optional_bool(body, "parallel_tool_calls"),
         max_output_tokens=optional_int(body, "max_output_tokens"),

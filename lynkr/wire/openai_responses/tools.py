@@ -22,7 +22,7 @@ from lynkr.model import (
     ToolSpec,
 )
 from lynkr.wire import freeform
-from lynkr.wire.fields import Losses, array_of, name_of, object_at, optional_text, text_of
+from lynkr.wire.fields import Losses, array_at, array_of, name_of, object_at, optional_text, text_of
 from lynkr.wire.openai_responses.fields import RESPONSES, Draft, Node, as_extras, mark_of, shape, without
 from lynkr.wire.openai_responses.items import is_custom
 
@@ -41,10 +41,10 @@ _SPELLED_OUT: Final = frozenset({"function", "custom"})
 # --- Definitions, from a client -----------------------------------------------------------------------
 
 
-def decode_tools(body: Node) -> tuple[ToolSpec | ForeignTool, ...]:
+def decode_tools(tools: Json, where: str = "tools") -> tuple[ToolSpec | ForeignTool, ...]:
     found: list[ToolSpec | ForeignTool] = []
-    for at, item in enumerate(array_of(body, "tools", "")):
-        path = f"tools[{at}]"
+    for at, item in enumerate(array_at(tools, where)):
+        path = f"{where}[{at}]"
         node = object_at(item, path)
         kind = text_of(node, "type", path)
         if kind in _SPELLED_OUT:

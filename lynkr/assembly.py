@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from attrs import frozen
@@ -13,7 +14,7 @@ from lynkr.gateway import Gateway
 from lynkr.kept import Kept
 from lynkr.layers import breaker, bulkhead, fallback, hedge, retry, throttle
 from lynkr.layers.hedge import fixed_or_usual
-from lynkr.limits import Period, Spent, TenantLimits, TenantRules
+from lynkr.limits import Limits, Period, Spent, TenantLimits, TenantRules
 from lynkr.listing import ServedModel, ServedModels
 from lynkr.metering import Meter, most_of
 from lynkr.observation import build_observers, build_tracer
@@ -293,16 +294,26 @@ def build_meter(
     store: TelemetryStore,
     *,
     before: Meter | None = None,
+    file: Path | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Meter:
     """What holds tenants to their limits; what they have spent is read from the ledger.
 
-    *before* is the predecessor's, whose tenants go on with what they have used.
+    *before* is the predecessor's, whose tenants go on with what they have used.  *file* is where several
+    processes count together.
     """
     rules = {name: _tenant_rules(tenant) for name, tenant in settings.tenants.items()}
     now = clock()
     spent = _spent(store, now) if any(rule.counts_money for rule in rules.values()) else {}
-    limits = TenantLimits(rules, spent, now) if before is None else before.limits.successor(rules, spent, now)
+    limits: Limits
+    if before is not None:
+        limits = before.limits.successor(rules, spent, now)
+    elif file is None:
+        limits = TenantLimits(rules, spent, now)
+    else:
+        from lynkr.layers.sqlite_limits import LimitsFile, SqliteLimits  # noqa: PLC0415  # reason: sqlite3 only if asked for
+
+        limits = SqliteLimits(LimitsFile(file), rules, spent, now)
     return Meter(limits, prices, prices.profile, clock=clock)
 
 
@@ -335,8 +346,12 @@ def _spent(store: TelemetryStore, now: float) -> dict[str, Spent]:
     return {name: Spent(day.get(name, 0), month) for name, month in since(Period.MONTH).items()}
 
 
-def build_responses(settings: ResponsesSettings) -> ResponseStore:
-    """Where answers are kept for clients that go on from one."""
+def build_responses(settings: ResponsesSettings, file: Path | None = None) -> ResponseStore:
+    """Where answers are kept for clients that go on from one; several processes share a *file*."""
+    if file is not None:
+        from lynkr.stores.sqlite_responses import SqliteResponses  # noqa: PLC0415  # reason: sqlite3 only if asked for
+
+        return SqliteResponses(file, most=settings.most, max_bytes=settings.max_bytes, ttl=settings.ttl)
     return MemoryResponses(most=settings.most, max_bytes=settings.max_bytes, ttl=settings.ttl)
 
 
@@ -371,6 +386,7 @@ def build_gateway(
     providers = build_providers(settings, transport, prices)
     recorder = kept.recorder or build_recorder(settings, prunes=shared is None or shared.prunes)
     server = settings.server
+    limits, answers = (None, None) if shared is None else (shared.limits, shared.responses)
     gateway = Gateway(
         router=build_router(settings, prices, providers),
         embedder=settings.embeddings,
@@ -380,12 +396,20 @@ def build_gateway(
         refusals=protection.refusals,
         breakers=breakers,
         recorder=recorder,
-        meter=build_meter(settings, prices, recorder.store, before=kept.meter) if settings.tenants else None,
+        meter=None
+        if not settings.tenants
+        else build_meter(
+            settings,
+            prices,
+            recorder.store,
+            before=kept.meter,
+            file=limits,
+        ),
         bounds=RequestBounds(server.max_messages, server.max_tools, server.max_json_depth),
         prices=prices,
         flagship=settings.pricing.flagship,
         aliases=settings.aliases,
-        responses=kept.responses or build_responses(settings.responses),
+        responses=build_responses(settings.responses, answers) if kept.responses is None else kept.responses,
         total_timeout=settings.timeouts.total,
         record_text=settings.telemetry.record_text,
         pins=kept.pins or build_pins(settings.sessions),

@@ -280,14 +280,19 @@ class WireExchange(Exchange):
     def finish(self, ending: Ending, status: int, error: BaseException | None = None) -> None:
         """Keep a whole answer, if it is to be kept, and write the record; only the first call counts."""
         if ending is Ending.OK and not self._written:
-            self._keep_answer()
+            self.keep_answer()
         Exchange.finish(self, ending, status, error)
 
-    def _keep_answer(self) -> None:
+    def keep_answer(self) -> None:
+        """Keep the answer, if it is to be kept and is whole.
+
+        To be called before its last bytes go out: whoever has them may go on from it, at another worker.
+        """
         if self.keep is None or self._answer is None or self.reply is None or not self.reply.tally.complete:
             return
         given = self.reply.tally.id if self.reply.raw is not None else self.answer_id
         self.keep(given or "", self._answer.parts())
+        self.keep = None
 
     def fail(self, error: BaseException, *, started: bool) -> None:
         """Write the record of a defect or a shutdown; *started* says that a 200 is out already."""

@@ -88,8 +88,7 @@ class Gateway:
     weighs, *constraints* what a request may use, cost and take (by who asks).
     *observers* and *tracer* are shown every finished request, *refusals* (to which
     whoever refuses may add) count what was refused on this side, by cause.  *meter* holds
-    tenants to their limits, *bounds* clients to a size.  *digest_key* is the secret by which equal asks
-    are told; its own, unless given.  The
+    tenants to their limits, *bounds* clients to a size.  *digest_key* tells equal asks (`Ledger`).  The
     gateway owns what it is given: closing it closes providers, transports,
     recorder and store.
     """
@@ -218,6 +217,9 @@ class Gateway:
         if self._recorder is not None and self._recorder is not keep.recorder:
             await self._recorder.aclose()
             self._recorder.store.close()
+        for part, kept in ((self._meter, keep.meter), (self.kept.responses, keep.responses)):
+            if part is not None and part is not kept:
+                part.close()
         if self._planner.pins is not keep.pins:
             self._planner.close()
 
@@ -468,6 +470,7 @@ class Gateway:
                 raise AssertionError("a reply holds events or bytes")
         finally:
             await reply.aclose()
+        exchange.keep_answer()
         headers = {**reply.headers, **exchange.headers(), "content-type": media_type}
         return WireReply(reply.status, headers, exchange, body=body)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from lynkr.errors import TargetNotAllowed
 from lynkr.exchange import Exchange, WireExchange
-from lynkr.limits import Grant, TenantLimits
+from lynkr.limits import Grant, Limits, TenantLimits, rules_of
 from lynkr.model import Request, WireFormat
 from lynkr.pricing import Price, PriceTable
 from lynkr.routing import Profile, Target
@@ -36,18 +36,22 @@ class Meter:
 
     def __init__(
         self,
-        limits: TenantLimits,
+        limits: Limits,
         prices: PriceTable | None,
         profiles: Callable[[Target], Profile] = lambda _: UNKNOWN_PROFILE,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.limits = limits
+        self.limits: Limits = limits
         self._prices = prices
         self._profiles = profiles
         self._clock = clock
         self._monotonic = monotonic
+
+    def close(self) -> None:
+        """Close what the limits have open."""
+        self.limits.close()
 
     def admit(self, exchange: Exchange) -> None:
         """Let a planned exchange go on, for less money by fewer targets if it must be.
@@ -58,7 +62,7 @@ class Meter:
             TargetNotAllowed: its tenant has a budget, and what every target costs is unknown.
         """
         tenant, plan = exchange.context.tenant, exchange.plan
-        rules = self.limits.of(tenant)
+        rules = rules_of(self.limits, tenant)
         if tenant is None or plan is None or rules is None:
             return
         now = self._clock()

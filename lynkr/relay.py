@@ -79,6 +79,8 @@ class PassedBytes:
             try:
                 data = self._gate.feed(await self._source.__anext__())
                 self.told = self._reply.tally.complete
+                if self.told:
+                    self._exchange.keep_answer()
             except StopAsyncIteration:
                 self._drained = True
                 data = self._exchange.encode_rest() if self._reply.tally.cut else self._gate.rest()
@@ -158,6 +160,8 @@ class EncodedEvents:
                 self._fault = fault  # for the next call: it ends the stream
                 break
             self.told = type(event) is Finish
+        if self.told:
+            self._exchange.keep_answer()
         return b"".join(written)
 
     async def aclose(self) -> None:

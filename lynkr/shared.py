@@ -20,6 +20,16 @@ class Shared:
     of: int = 1
 
     @property
+    def limits(self) -> Path:
+        """Where tenants' use is counted."""
+        return self.folder / "limits.sqlite3"
+
+    @property
+    def responses(self) -> Path:
+        """Where answers are kept for clients that go on from one; prompts are in it."""
+        return self.folder / "responses.sqlite3"
+
+    @property
     def prunes(self) -> bool:
         """Whether this is the one worker that forgets the ledger's old records."""
         return self.number == 0

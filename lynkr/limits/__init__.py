@@ -3,22 +3,32 @@
 from lynkr.limits.rate import Rate
 from lynkr.limits.spending import Period, Spending
 from lynkr.limits.tenants import (
+    Account,
     BudgetSpent,
     Grant,
+    Limits,
+    LimitsUnavailable,
     RateLimited,
+    Reservation,
     Spent,
     TenantLimits,
     TenantRules,
+    rules_of,
 )
 
 __all__ = [
+    "Account",
     "BudgetSpent",
     "Grant",
+    "Limits",
+    "LimitsUnavailable",
     "Period",
     "Rate",
     "RateLimited",
+    "Reservation",
     "Spending",
     "Spent",
     "TenantLimits",
     "TenantRules",
+    "rules_of",
 ]

@@ -10,7 +10,7 @@ What a request uses may be known only afterwards: it then takes an estimate and
 settles the rest, and the level may fall below zero, which the next one waits for.
 """
 
-from typing import Final
+from typing import Final, Self
 
 _UNIT: Final = 60 * 10**9
 _NANO: Final = 10**9
@@ -29,6 +29,18 @@ class Rate:
         self.per_minute: int = per_minute
         self._level = per_minute * _UNIT
         self._at: int | None = None
+
+    @classmethod
+    def restored(cls, per_minute: int, level: int, at: int | None) -> Self:
+        """The bucket whose `state` was this."""
+        rate = cls(per_minute)
+        rate._level, rate._at = level, at
+        return rate
+
+    @property
+    def state(self) -> tuple[int, int | None]:
+        """What there is to it: its level, and as of when, in the units above and in nanoseconds."""
+        return self._level, self._at
 
     def wait(self, amount: int, now: float) -> float:
         """Seconds until *amount* may be taken, 0 if it may be now; takes nothing.

@@ -11,6 +11,7 @@ in, as in the ledger, so that the two agree after a restart.
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Self
 
 from attrs import frozen
 
@@ -57,6 +58,23 @@ class Spending:
         self._began = -1 if now is None else period.began(now)
         self._spent = spent
         self._reserved = 0
+
+    @classmethod
+    def restored(cls, period: Period, began: int, spent: int, reserved: int) -> Self:
+        """The one whose `state` was this."""
+        spending = cls(period)
+        spending._began, spending._spent, spending._reserved = began, spent, reserved
+        return spending
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """What there is to it: when its period began, and what is spent and reserved in it."""
+        return self._began, self._spent, self._reserved
+
+    def raise_spent(self, microusd: int, now: float) -> None:
+        """Count at least *microusd* as spent in the period around *now*: another book has it."""
+        self.used(now)
+        self._spent = max(self._spent, microusd)
 
     def used(self, now: float) -> int:
         """Micro-USD spent or reserved in the period around *now*."""

@@ -72,6 +72,10 @@ class ResponseStore(Protocol):
 
     def put(self, tenant: str, response_id: str, stored: StoredResponse, now: float, /) -> None: ...
 
+    def close(self) -> None:
+        """Let go of what it has open; it can still be used.  Idempotent."""
+        ...
+
 
 @frozen
 class _Entry:
@@ -127,6 +131,9 @@ class MemoryResponses:
             self._bytes += entry.size
             while len(self._entries) > self._most or self._bytes > self._max_bytes:
                 self._drop(next(iter(self._entries)))
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def _drop(self, key: tuple[str, str]) -> None:
         entry = self._entries.pop(key, None)

@@ -12,7 +12,7 @@ from typing import Final
 from attrs import evolve
 
 from lynkr.assembly import build_gateway, served_models
-from lynkr.errors import ConfigError
+from lynkr.errors import LynkrError
 from lynkr.providers import AiohttpTransport
 from lynkr.settings import Settings
 from lynkr.settings.sharing import share_of
@@ -96,7 +96,7 @@ def serve(
     own = share_of(settings, number)
     try:
         app = app_of(own, lambda: share_of(newer.popleft(), number), shared=evolve(shared, number=number))
-    except ConfigError as error:
+    except LynkrError as error:
         line.say(Word.FAILED, f"2 {error}".encode())
         return 2
     collector.settle()

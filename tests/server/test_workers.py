@@ -291,6 +291,79 @@ def test_sighup_gives_every_worker_the_new_settings_or_none(
     assert "Traceback" not in errors
 
 
+TENANT = """
+        [pricing.overrides]
+        "chat:m" = { input = 100.0, output = 100.0 }
+        [tenants.acme]
+        api_key = "a-key-of-acme-s-clients"
+        budget_usd_per_day = 0.05
+        [tenants.brisk]
+        api_key = "a-key-of-brisk-s-clients"
+        requests_per_minute = 20
+"""
+
+
+def test_a_budget_and_a_rate_are_those_of_all_workers_together(start: Callable[..., Process]) -> None:
+    process = start(f"{TWO}\n{TENANT}", LYNKR_PROVIDERS_CHAT_LOCAL="false")
+
+    def asks(tenant: str, client: httpx.Client) -> list[int]:
+        """What one client is answered until it is refused."""
+        key = {"authorization": f"Bearer a-key-of-{tenant}-s-clients"}
+        found: list[int] = []
+        while len(found) < 100 and (not found or found[-1] == 200):
+            found.append(client.post(CHAT, json=message("hello", "chat:m"), headers=key).status_code)
+        return found
+
+    with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
+        clients = [stack.enter_context(client_of(process, worker)) for worker in (1, 2, 1, 2)]
+        brisk = list(pool.map(lambda client: asks("brisk", client), clients))
+        acme = list(pool.map(lambda client: asks("acme", client), clients))
+    served = [sum(status == 200 for status in found) for found in brisk]
+    assert {found[-1] for found in brisk} == {429}
+    assert 20 <= sum(served) <= 20 + 20 / 60 * LONGEST, "not twice the rate"
+    assert {found[-1] for found in acme} == {402}
+    process.stop()
+    assert process.ended() == (0, "")
+    with closing(sqlite3.connect(process.ledger)) as connection:
+        spent = connection.execute(
+            "select sum(cost_microusd) from requests where tenant = 'acme'"
+        ).fetchone()[0]
+        rows = connection.execute("select count(*) from requests where status = 200").fetchone()[0]
+    # A request reserves about 7 cents of a hundred, and costs two.
+    assert 50_000 - 20_000 < spent <= 50_000
+    assert rows == sum(served) + sum(status == 200 for found in acme for status in found)
+
+
+def test_a_conversation_goes_on_at_whichever_worker_gets_it(
+    start: Callable[..., Process], below: Upstream
+) -> None:
+    process = start(TWO)
+    with client_of(process, 1) as one, client_of(process, 2) as two:
+
+        def respond(client: httpx.Client, text: str, previous: str | None) -> dict[str, object]:
+            body = {"model": "messages:m", "input": text, "previous_response_id": previous}
+            answer = client.post("/v1/responses", json={name: v for name, v in body.items() if v})
+            assert answer.status_code == 200, answer.text
+            found: dict[str, object] = answer.json()
+            return found
+
+        first = respond(one, "the first word is marmalade", None)
+        second = respond(two, "and the second is anchovy", str(first["id"]))
+        respond(one, "which were they?", str(second["id"]))
+        sent = below.simulator.requests[-1].body.decode()
+        assert "marmalade" in sent
+        assert "anchovy" in sent
+        (folder,) = process.ledger.parent.glob("*.run-*")
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / "responses.sqlite3").stat().st_mode & 0o777 == 0o600
+        unknown = {"model": "messages:m", "input": "x", "previous_response_id": "resp_lynkr_none"}
+        assert two.post("/v1/responses", json=unknown).status_code == 400
+    process.stop()
+    assert process.ended() == (0, "")
+    assert not folder.exists()
+    assert not any("marmalade" in path.read_text("latin-1") for path in process.ledger.parent.glob("ledger*"))
+
+
 # --- Starts that fail, and workers that do ------------------------------------------------------------
 
 

@@ -31,7 +31,6 @@ from lynkr.layers import deadline, journal, standard_layers
 from lynkr.limits import RateLimited
 from lynkr.metering import NO_METER, Meter
 from lynkr.model import Folder, Request, Response, WireFormat
-from lynkr.orphans import plan_for_orphans
 from lynkr.planner import Planner, asker
 from lynkr.pricing import PriceTable
 from lynkr.providers.base import Provider, Transport, first_token_of, formats_of, punctual_of
@@ -403,13 +402,8 @@ class Gateway:
             exchange.plan = self._planner.plan(asked, exchange.session, context)
             if self._conversations is not None:
                 self._conversations.settle(exchange, self._speaks_responses)
-            exchange.plan = plan_for_orphans(
-                exchange.plan,
-                format,
-                asked,
-                lambda: parsed.value,
-                self._providers,
-                passes=exchange.raw is not None,
+            exchange.plan = self._planner.without_orphans(
+                exchange.plan, format, asked, lambda: parsed.value, passes=exchange.raw is not None
             )
             if not counting:
                 self._meter.admit(exchange)

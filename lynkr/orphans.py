@@ -12,8 +12,9 @@ from typing import Final
 
 from lynkr.errors import ClientWireError
 from lynkr.exchange import Plan
-from lynkr.model import Foreign, Json, Request, ToolCall, ToolResult, WireFormat
+from lynkr.model import Json, WireFormat
 from lynkr.providers.base import Provider, formats_of
+from lynkr.routing.history import Blocks, is_answered_in_order
 
 # What a conversation goes on from stands elsewhere, and may hold the call.
 _ELSEWHERE: Final = ("previous_response_id", "conversation")
@@ -23,7 +24,7 @@ _PLAIN_ITEMS: Final = frozenset({None, "message", "reasoning"})
 def plan_for_orphans(
     plan: Plan,
     format: WireFormat,
-    request: Request,
+    history: Blocks,
     body: Callable[[], Mapping[str, Json]],
     providers: Mapping[str, Provider],
     *,
@@ -31,13 +32,13 @@ def plan_for_orphans(
 ) -> Plan:
     """*plan* without the targets of other dialects, where *body* holds the result of a call it does not.
 
-    *request* is what *body* was read as: nearly always it shows that there is no such result.
+    *history* are the messages *body* was read as: nearly always they show that there is no such result.
     *passes*: the client's own bytes may go on to a target of its dialect *format*.
 
     Raises:
         ClientWireError: no target is left.
     """
-    found = None if is_answered_in_order(request) else orphan_in(body())
+    found = None if is_answered_in_order(history) else orphan_in(body())
     if found is None:
         return plan
     path, call_id = found
@@ -50,24 +51,6 @@ def plan_for_orphans(
     if not own:
         raise ClientWireError(f"{call_id!r} is the id of no earlier tool call", field=path)
     return plan if len(own) == len(plan.targets) else plan.only(own)
-
-
-def is_answered_in_order(request: Request) -> bool:
-    """Whether surely every tool result of *request* comes after the call that it answers.
-
-    False where there is a part of which that cannot be said.
-    """
-    called: set[str] = set()
-    for message in request.messages:
-        for part in message.parts:
-            if isinstance(part, ToolResult):
-                if part.call_id not in called:
-                    return False
-            elif isinstance(part, ToolCall):
-                called.add(part.id)
-            elif isinstance(part, Foreign):
-                return False
-    return True
 
 
 def orphan_in(body: Mapping[str, Json]) -> tuple[str, str] | None:

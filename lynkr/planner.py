@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, cast
 from lynkr.capability import able_plan, refuse_overlong
 from lynkr.errors import TargetNotAllowed
 from lynkr.exchange import Exchange, Plan
-from lynkr.model import Request
+from lynkr.model import Json, Request, WireFormat
+from lynkr.orphans import plan_for_orphans
 from lynkr.providers.base import Provider
 from lynkr.resilience import BreakerRegistry
 from lynkr.routing import (
@@ -66,7 +67,8 @@ class Planner:
         self._clock = clock
         self._latencies = Latencies()
         self._seeds = random.Random()  # noqa: S311  # reason: seeds of exploration are recorded, not secret
-        self._route = _recalling(router, Familiar())
+        self._familiar = Familiar()
+        self._route = _recalling(router, self._familiar)
 
     def decide(self, request: Request, session: str | None, context: RequestContext = NO_CONTEXT) -> Decision:
         """Where *request* would go now.
@@ -92,6 +94,23 @@ class Planner:
         snapshot = self.snapshot(session, context)
         decision = self._route(request, snapshot)
         return able_plan(Plan(decision.targets, decision, snapshot), request, self._providers)
+
+    def without_orphans(
+        self,
+        plan: Plan,
+        format: WireFormat,
+        request: Request,
+        body: Callable[[], Mapping[str, Json]],
+        *,
+        passes: bool,
+    ) -> Plan:
+        """See `lynkr.orphans.plan_for_orphans`; *body* is what *request* was read from, in *format*.
+
+        Raises:
+            ClientWireError: no target is left.
+        """
+        history = self._familiar.history(request.messages)
+        return plan_for_orphans(plan, format, history, body, self._providers, passes=passes)
 
     def snapshot(self, session: str | None, context: RequestContext = NO_CONTEXT) -> Snapshot:
         """This moment, as *session* finds it."""

@@ -9,17 +9,14 @@ import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import field, frozen
 
 from lynkr.model import (
     NO_EXTRAS,
-    Foreign,
-    Image,
     Json,
     Message,
-    Reasoning,
     Request,
     Role,
     Text,
@@ -29,31 +26,21 @@ from lynkr.model import (
     ToolSpec,
 )
 from lynkr.routing.context import NO_CONTEXT, RequestClass, RequestContext
-from lynkr.routing.envelope import strip_envelopes
 from lynkr.routing.familiar import Familiar, Tools
 from lynkr.routing.harness import (
     ERROR_MARKS,
     HARMLESS_SEGMENTS,
     HARNESS_TOOLS,
     LIGHT_AGENTS,
-    PATH_KEYS,
     PLANNING_AGENTS,
     PROBES,
     RISKY_SEGMENTS,
     SIDE_OPENINGS,
     SIDE_SYSTEMS,
     TITLE_FIELDS,
-    WRITE_TOOLS,
 )
-from lynkr.routing.media import (
-    Media,
-    MediaKind,
-    answers_asked,
-    distinct,
-    media_answered,
-    media_asked,
-    media_of,
-)
+from lynkr.routing.history import Block, Blocks, Size, blocks_of, folded_name, size_of
+from lynkr.routing.media import Media, MediaKind, answers_asked, distinct, media_asked
 from lynkr.routing.reading import NOTHING, AskKind, Reading, read, read_words
 
 WINDOW: Final = 5
@@ -68,11 +55,9 @@ _TOKENS_PER_IMAGE: Final = 1_500
 _TOKENS_PER_MESSAGE: Final = 4
 _RECENT_RESULTS: Final = 8
 _SYSTEM_HEAD: Final = 1_200
-_ARGUMENT_HEAD: Final = 4_096
 _OPENINGS: Final = tuple(mark for mark, _ in SIDE_OPENINGS)
 _UNASKED: Final = (NOTHING,)
 # In CPython 3.11 a member looked up on its class costs 100 ns.
-_USER: Final = Role.USER
 _SYSTEM: Final = Role.SYSTEM
 _NO_TOOLS: Final = ToolMode.NONE
 _NEW: Final = AskKind.NEW
@@ -225,13 +210,8 @@ class Features:
         return self.in_tool_loop and self.recent_errors >= 3
 
 
-@frozen
-class _Size:
-    bytes: int
-    images: int
-    tool_results: int
-    has_tool_parts: bool
-    media: tuple[Media, ...]
+_Asks: TypeAlias = Sequence[tuple[int, str]]
+"""What the user typed, the newest first: message index and text, up to `WINDOW` of them."""
 
 
 @frozen
@@ -257,14 +237,16 @@ def features_of(
     True
     """
     messages, tools, choice = request.messages, request.tools, request.tool_choice
-    size = _size_of(request)
+    blocks = blocks_of(messages, Block) if familiar is None else familiar.history(messages)
+    size = _whole(blocks)
+    has_tool_parts = size.tool_results > 0 or size.tool_calls > 0
     offered, extra_tools = _offered(tools, familiar) if tools else (0, 0)
-    asks = _spoken(messages)
+    asks = _spoken(blocks)
     newest, words, readings = _read(asks, len(messages), familiar)
     loop, ends_with = _NO_LOOP, None
-    if size.has_tool_parts:
-        loop, ends_with = _loop(messages, asks, readings), _ends_with(messages)
-    tokens, least = _tokens(size, offered, request)
+    if has_tool_parts:
+        loop, ends_with = _loop(blocks, asks, readings), _ends_with(messages)
+    tokens, least = _tokens(size, offered, len(messages))
     written = loop.written
     return Features(
         newest,
@@ -284,13 +266,13 @@ def features_of(
         len(tools),
         extra_tools,
         size.images,
-        size.has_tool_parts or (bool(tools) and (choice is None or choice.mode is not _NO_TOOLS)),
+        has_tool_parts or (bool(tools) and (choice is None or choice.mode is not _NO_TOOLS)),
         request.output_format is not None,
         None if request.reasoning is None else request.reasoning.effort,
         ends_with is not None,
         context.request_class,
         context.agent_type,
-        size.media,
+        _media(request, size),
         words,
     )
 
@@ -300,62 +282,36 @@ def features_of(
 
 def prompt_tokens(request: Request) -> tuple[int, int]:
     """`Features.input_tokens` and `Features.least_input_tokens`, without the rest of a look at *request*."""
-    return _tokens(_size_of(request), _look_at_tools(request.tools)[0], request)
+    messages = request.messages
+    return _tokens(size_of(messages), _look_at_tools(request.tools)[0], len(messages))
 
 
-def _tokens(size: _Size, offered: int, request: Request) -> tuple[int, int]:
-    around = size.images * _TOKENS_PER_IMAGE + len(request.messages) * _TOKENS_PER_MESSAGE
+def _tokens(size: Size, offered: int, messages: int) -> tuple[int, int]:
+    around = size.images * _TOKENS_PER_IMAGE + messages * _TOKENS_PER_MESSAGE
     length = size.bytes + offered
     return around + length // _BYTES_PER_TOKEN, length // _MOST_BYTES_PER_TOKEN
 
 
-def _bytes_in(text: str) -> int:
-    """Length in UTF-8: a fair measure for every alphabet, and free for ASCII."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+def _whole(blocks: Blocks) -> Size:
+    if len(blocks) == 1:
+        return blocks[0][1].size
+    length = images = results = calls = 0
+    media: tuple[Media | None, ...] = ()
+    for _, block in blocks:
+        size = block.size
+        length += size.bytes
+        images += size.images
+        results += size.tool_results
+        calls += size.tool_calls
+        if size.media:
+            media += size.media
+    return Size(length, images, results, calls, media)
 
 
-def _size_of(request: Request) -> _Size:
-    size = images = results = 0
-    has_tool_parts = False
-    media = [media_asked(request), answers_asked(request)] if request.extras is not NO_EXTRAS else []
-    for message in request.messages:
-        if message.extras is not NO_EXTRAS and message.extras.fields:
-            media.append(media_answered(message))
-        for part in message.parts:
-            if isinstance(part, Text):
-                text = part.text
-                size += len(text) if text.isascii() else _bytes_in(text)
-            elif isinstance(part, ToolResult):
-                results += 1
-                for inner in part.content:
-                    if isinstance(inner, Text):
-                        text = inner.text
-                        size += len(text) if text.isascii() else _bytes_in(text)
-                    elif isinstance(inner, Image):
-                        images += 1
-                    else:
-                        size += _foreign_bytes(inner)
-                        media.append(media_of(inner))
-            elif isinstance(part, ToolCall):
-                has_tool_parts = True
-                text = part.arguments
-                size += (len(text) if text.isascii() else _bytes_in(text)) + len(part.name)
-            elif isinstance(part, Image):
-                images += 1
-            elif isinstance(part, Reasoning):
-                size += _bytes_in(part.text)
-            else:
-                size += _foreign_bytes(part)
-                media.append(media_of(part))
-    return _Size(size, images, results, has_tool_parts or results > 0, distinct(media) if media else ())
-
-
-def _foreign_bytes(part: Foreign) -> int:
-    """The visible text of a block; sealed and encoded data is not counted, its tokens are unknown."""
-    value = part.value
-    if not isinstance(value, Mapping):
-        return 0
-    return sum(len(item) for key in ("text", "title", "content") if isinstance(item := value.get(key), str))
+def _media(request: Request, size: Size) -> tuple[Media, ...]:
+    if request.extras is not NO_EXTRAS:
+        return distinct([media_asked(request), answers_asked(request), *size.media])
+    return distinct(size.media) if size.media else ()
 
 
 def _offered(tools: Tools, familiar: Familiar | None) -> tuple[int, int]:
@@ -370,37 +326,25 @@ def _look_at_tools(tools: Tools) -> tuple[int, int]:
         if isinstance(tool, ToolSpec):
             # A mapping's repr is as long as its JSON, give or take the spelling of true and null.
             size += len(tool.description or "") + len(repr(tool.input_schema))
-    return size, sum([_folded_name(tool.name) not in HARNESS_TOOLS for tool in tools])
-
-
-def _folded_name(name: str) -> str:
-    return name.casefold().replace("_", "").replace("-", "")
+    return size, sum([folded_name(tool.name) not in HARNESS_TOOLS for tool in tools])
 
 
 # --- Asks ---------------------------------------------------------------------------------------------
 
 
-def _spoken(messages: Sequence[Message]) -> list[tuple[int, str]]:
-    """What the user typed, newest first: message index and text, up to `WINDOW` of them."""
+def _spoken(blocks: Blocks) -> _Asks:
+    if len(blocks) == 1:
+        return blocks[0][1].asks[:WINDOW]
     found: list[tuple[int, str]] = []
-    index = len(messages)
-    for message in reversed(messages):
-        index -= 1
-        if message.role is not _USER:
-            continue
-        typed = ""
-        for part in message.parts:
-            if isinstance(part, Text) and (text := strip_envelopes(part.text)):
-                typed = f"{typed}\n{text}" if typed else text
-        if typed:
-            found.append((index, typed))
-            if len(found) == WINDOW:
-                break
-    return found
+    for start, block in reversed(blocks):
+        found += [(start + at, text) for at, text in block.asks]
+        if len(found) >= WINDOW:
+            break
+    return found[:WINDOW]
 
 
 def _read(
-    asks: Sequence[tuple[int, str]], messages: int, familiar: Familiar | None
+    asks: _Asks, messages: int, familiar: Familiar | None
 ) -> tuple[str, Sequence[bytes], tuple[Reading, ...]]:
     """The newest ask, its words, and what each of *asks* says; a conversation has *messages* messages."""
     if not asks:
@@ -447,7 +391,7 @@ def _asks_for_title(schema: Json) -> bool:
 # --- The tool loop ------------------------------------------------------------------------------------
 
 
-def _task_start(asks: Sequence[tuple[int, str]], readings: Sequence[Reading]) -> int:
+def _task_start(asks: _Asks, readings: Sequence[Reading]) -> int:
     """Index of the message that set the present task: behind "continue" stands what is to be continued."""
     for (index, _), reading in zip(asks, readings, strict=False):
         if reading.kind is _NEW or reading.kind is _SMALL_TALK:
@@ -464,30 +408,21 @@ def _ends_with(messages: Sequence[Message]) -> type[ToolResult] | type[ToolCall]
     return None
 
 
-def _loop(messages: Sequence[Message], asks: Sequence[tuple[int, str]], readings: Sequence[Reading]) -> _Loop:
-    ask = asks[0][0] if asks else -1
+def _loop(blocks: Blocks, asks: _Asks, readings: Sequence[Reading]) -> _Loop:
     task = _task_start(asks, readings)
-    results = errors = 0
-    paths: set[str] = set()
-    writes: dict[str, bool] = {}  # a session calls few tools, many times each
-    index = len(messages)
-    for message in reversed(messages):
-        index -= 1
-        if index <= task:
+    since = max(task + 1, asks[0][0] if asks else 0)
+    results: list[ToolResult] = []
+    written: set[str] = set()
+    for start, block in reversed(blocks):
+        end = start + len(block.messages)
+        if end <= task + 1:
             break
-        for part in message.parts:
-            if isinstance(part, ToolCall):
-                does_write = writes.get(part.name)
-                if does_write is None:
-                    does_write = writes[part.name] = _folded_name(part.name) in WRITE_TOOLS
-                if does_write:
-                    paths.add(_written_path(part.arguments))
-            elif isinstance(part, ToolResult) and index >= ask:
-                results += 1
-                if results <= _RECENT_RESULTS and _has_failed(part):
-                    errors += 1
-    paths.discard("")
-    return _Loop(results, errors, frozenset(paths))
+        work = block.work
+        if end > since:
+            results += [result for at, result in work.results if start + at >= since]
+        written.update([path for at, path in work.written if start + at > task])
+    errors = sum(map(_has_failed, results[:_RECENT_RESULTS]))
+    return _Loop(len(results), errors, frozenset(written))
 
 
 def _has_failed(result: ToolResult) -> bool:
@@ -507,20 +442,6 @@ def _has_failed(result: ToolResult) -> bool:
 
 
 _SEGMENT: Final = re.compile(r"[a-z]+[0-9]?|[A-Z][a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-
-
-def _written_path(arguments: str) -> str:
-    """The path a tool's JSON arguments write to, empty if none is to be seen."""
-    head = arguments[:_ARGUMENT_HEAD]
-    for key in PATH_KEYS:
-        at = head.find(key)
-        if at < 0:
-            continue
-        start = head.find('"', at + len(key)) + 1
-        end = head.find('"', start)
-        if start and end > start:
-            return head[start:end]
-    return ""
 
 
 def _risky_words(paths: AbstractSet[str]) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ _AS_FIXED: Final[Mapping[str, Json]] = MappingProxyType({"fixed": True})
 
 STANDS_IN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"classifier": ("effort", "shape")})
 """A scorer that has an opinion, and those it is heard instead of."""
+_STAND_INS: Final = frozenset(STANDS_IN)
 
 
 @frozen
@@ -65,7 +66,7 @@ class _Weighted:
     def __call__(self, _features: Features, scores: tuple[Step, ...], /) -> tuple[Tier, Step]:
         unheard: tuple[str, ...] = ()
         for step in scores:
-            if step.score is not None and step.name in STANDS_IN:
+            if step.score is not None and step.name in _STAND_INS:
                 unheard += STANDS_IN[step.name]
         rest = 1.0
         strongest, most = "nothing", 0.0

@@ -107,7 +107,7 @@ class PipelineRouter:
         strength = {
             target: tier for tier in Tier for target in self._tiers.tiers.get(tier, ())
         }  # the highest tier wins, being last
-        shipped = (*default_rules(known.__getitem__), avoids_dominated(strength))
+        shipped = (*default_rules(known.__getitem__, tuple(known)), avoids_dominated(strength))
         self._rules = shipped if rules is None else tuple(rules)
         shipped_sessions = session_rules(known.__getitem__, margin=margin)
         self._sessions = shipped_sessions if sessions is None else tuple(sessions)

@@ -16,6 +16,7 @@ A rule of one's own is a function:
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -60,16 +61,22 @@ class _Requires:
     has: Callable[[Profile], bool | None] = field(repr=False)
     code: str
     profiles: Profiles = field(repr=False)
+    known: _Ladder = field(repr=False)
     not_needed: Step = field(init=False, repr=False)
     all_can: Step = field(init=False, repr=False)
+    nobody_lacks_it: bool = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "not_needed", _not_needed(self.name))
         object.__setattr__(self, "all_can", Step(self.name, "all can", code="all_can"))
+        lacks = [self.has(self.profiles(target)) is False for target in self.known]
+        object.__setattr__(self, "nobody_lacks_it", bool(lacks) and not any(lacks))
 
     def __call__(self, targets: _Ladder, features: Features, _snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
         if not self.needed_by(features):
             return targets, self.not_needed
+        if self.nobody_lacks_it:
+            return targets, self.all_can
         has, profiles = self.has, self.profiles
         kept = tuple([target for target in targets if has(profiles(target)) is not False])
         if len(kept) == len(targets):
@@ -84,29 +91,24 @@ def _not_needed(name: str) -> Step:
 _NO_MEDIA: Final = _not_needed("media")
 
 
-def requires_vision(profiles: Profiles) -> TargetRule:
+def requires_vision(profiles: Profiles, known: _Ladder = ()) -> TargetRule:
     """Images, also inside tool results, go to targets that can see."""
-    return _Requires(
-        "vision",
-        attrgetter("images"),
-        attrgetter("vision"),
-        LACKS_VISION,
-        profiles,
-    )
+    return _Requires("vision", attrgetter("images"), attrgetter("vision"), LACKS_VISION, profiles, known)
 
 
-def requires_tools(profiles: Profiles) -> TargetRule:
+def requires_tools(profiles: Profiles, known: _Ladder = ()) -> TargetRule:
     """Tools offered, or called earlier in the conversation, go to targets that know tools."""
-    return _Requires("tools", attrgetter("needs_tools"), attrgetter("tools"), LACKS_TOOLS, profiles)
+    return _Requires("tools", attrgetter("needs_tools"), attrgetter("tools"), LACKS_TOOLS, profiles, known)
 
 
-def requires_structured_output(profiles: Profiles) -> TargetRule:
+def requires_structured_output(profiles: Profiles, known: _Ladder = ()) -> TargetRule:
     return _Requires(
         "structured_output",
         attrgetter("needs_structured_output"),
         attrgetter("structured_output"),
         LACKS_STRUCTURED_OUTPUT,
         profiles,
+        known,
     )
 
 
@@ -145,9 +147,13 @@ def carries_media(profiles: Profiles) -> TargetRule:
 @frozen
 class _FitsContext:
     profiles: Profiles = field(repr=False)
+    room: float
+    """What so many tokens fill, prompt and answer, fits every target."""
 
     def __call__(self, targets: _Ladder, features: Features, _snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
         tokens, wanted = features.input_tokens, features.max_output_tokens or 0
+        if tokens + wanted <= self.room:
+            return targets, Step("window", "all can", None, "all_can", {"tokens": tokens})
         fitting: list[Target] = []
         possible: list[Target] = []
         for target in targets:
@@ -173,14 +179,16 @@ class _FitsContext:
         return kept, Step("window", reason, code="context_doubtful", data={"excluded": excluded})
 
 
-def fits_context(profiles: Profiles) -> TargetRule:
+def fits_context(profiles: Profiles, known: _Ladder = ()) -> TargetRule:
     """The prompt and the output asked for fit the window.
 
     The prompt's size is an estimate, and the output a client allows is often
     more than it needs.  So if nothing fits, targets are kept which the prompt does
     not surely overflow (at eight bytes a token), with code ``context_doubtful``.
     """
-    return _FitsContext(profiles)
+    windows = [profiles(target).context_window for target in known]
+    room = min([inf if window is None else window for window in windows], default=0.0)
+    return _FitsContext(profiles, room)
 
 
 def prefers_available(targets: _Ladder, _features: Features, snapshot: Snapshot, /) -> tuple[_Ladder, Step]:
@@ -203,15 +211,19 @@ def prefers_available(targets: _Ladder, _features: Features, snapshot: Snapshot,
 _ALL_AVAILABLE: Final = Step("availability", "all are available", code="all_available")
 
 
-def default_rules(profiles: Profiles) -> tuple[TargetRule, ...]:
-    """What is banned, then capabilities and the budget, then availability and the deadline."""
+def default_rules(profiles: Profiles, known: _Ladder = ()) -> tuple[TargetRule, ...]:
+    """What is banned, then capabilities and the budget, then availability and the deadline.
+
+    *known* are all the targets that will ever be asked about, if that is known beforehand: what
+    every one of them can do is then not looked up for each request.
+    """
     return (
         obeys_policy,
-        requires_vision(profiles),
-        requires_tools(profiles),
-        requires_structured_output(profiles),
+        requires_vision(profiles, known),
+        requires_tools(profiles, known),
+        requires_structured_output(profiles, known),
         carries_media(profiles),
-        fits_context(profiles),
+        fits_context(profiles, known),
         within_budget,
         prefers_available,
         meets_deadline,

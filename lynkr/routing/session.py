@@ -28,6 +28,8 @@ from lynkr.routing.envelope import strip_envelopes
 SESSION_HEADERS: Final = ("x-claude-code-session-id", "x-session-id", "session-id", "thread-id")
 AGENT_HEADER: Final = "x-claude-code-agent-id"
 DEADLINE_HEADER: Final = "x-lynkr-deadline-ms"
+# A request with none of these states nothing about itself beyond its session.
+_STATED: Final = frozenset(("x-claude-code-request-class", "x-claude-code-agent-type", DEADLINE_HEADER))
 BILLING_BLOCK: Final = "x-anthropic-billing-header"
 """How Claude Code's first system block begins, whose end varies from request to request."""
 
@@ -53,6 +55,8 @@ def context_of(
     SessionKey(session='0199-ab', agent=None, tenant=None, source=<SessionSource.HEADER: 'header'>)
     """
     session = session_of(headers, request, tenant=tenant)
+    if _STATED.isdisjoint(headers):
+        return RequestContext(session, tenant=tenant)
     deadline = _positive(headers.get(DEADLINE_HEADER))
     stated = headers.get("x-claude-code-request-class")
     if stated is None and deadline is None and "x-claude-code-agent-type" not in headers:
@@ -74,9 +78,9 @@ def session_of(
     headers: Mapping[str, str], request: Request | None = None, *, tenant: str | None = None
 ) -> SessionKey | None:
     """The session a request belongs to; None if nothing at all tells."""
-    agent = _short(headers.get(AGENT_HEADER))
+    agent = _short(headers[AGENT_HEADER]) if AGENT_HEADER in headers else None
     for name in SESSION_HEADERS:
-        session = _short(headers.get(name))
+        session = _short(headers[name]) if name in headers else None
         if session is not None:
             thread = _short(headers.get("thread-id"))
             if agent is None and name == "session-id" and thread != session:

@@ -26,6 +26,7 @@ THRESHOLDS: Final[Mapping[Tier, float]] = MappingProxyType(
 
 _SIMPLE: Final = Tier.SIMPLE
 _DOWNWARD: Final = (Tier.REASONING, Tier.COMPLEX, Tier.MEDIUM)
+_STEPS: Final = tuple((tier, THRESHOLDS[tier]) for tier in _DOWNWARD)
 
 
 def tier_of(score: float, thresholds: Mapping[Tier, float] = THRESHOLDS) -> Tier:
@@ -34,8 +35,9 @@ def tier_of(score: float, thresholds: Mapping[Tier, float] = THRESHOLDS) -> Tier
     >>> tier_of(0.49).name, tier_of(0.5).name
     ('MEDIUM', 'COMPLEX')
     """
-    for tier in _DOWNWARD:
-        if score >= thresholds[tier]:
+    steps = _STEPS if thresholds is THRESHOLDS else [(tier, thresholds[tier]) for tier in _DOWNWARD]
+    for tier, least in steps:
+        if score >= least:
             return tier
     return _SIMPLE
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from lynkr.errors import LynkrError
 from lynkr.model import Json, Request, WireFormat
-from lynkr.orphans import is_answered_in_order, orphan_in
+from lynkr.orphans import orphan_in
+from lynkr.routing.familiar import Familiar
+from lynkr.routing.history import is_answered_in_order
 from lynkr.testing import request_bodies
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
@@ -124,6 +126,10 @@ def read_as(format: WireFormat, sent: dict[str, Json]) -> Request | None:
         return None
 
 
+def is_answered(request: Request) -> bool:
+    return is_answered_in_order(Familiar().history(request.messages))
+
+
 def numbered(item: Json, call_id: str) -> Json:
     return json.loads(json.dumps(item).replace("c9", call_id))  # type: ignore[no-any-return]
 
@@ -137,12 +143,12 @@ def test_what_the_request_shows_to_be_answered_has_no_orphan_in_its_body(
     item = st.one_of(
         st.just(ASKED), st.builds(numbered, st.sampled_from([CALL[format], RESULT[format]]), ids)
     )
-    made: st.SearchStrategy[dict[str, Json]] = st.lists(item, min_size=1, max_size=8).map(
+    made: st.SearchStrategy[dict[str, Json]] = st.lists(item, min_size=1, max_size=40).map(
         lambda items: json.loads(body(format, "m", *items))
     )
     sent = data.draw(st.one_of(made, request_bodies(format)))
     asked = read_as(format, sent)
-    if asked is not None and is_answered_in_order(asked):
+    if asked is not None and is_answered(asked):
         assert orphan_in(sent) is None
 
 
@@ -150,7 +156,7 @@ def test_what_the_request_shows_to_be_answered_has_no_orphan_in_its_body(
 def test_an_ordinary_tool_loop_is_seen_to_be_answered_and_its_body_not_looked_at(format: WireFormat) -> None:
     asked = read_as(format, json.loads(body(format, "m", ASKED, CALL[format], RESULT[format])))
     assert asked is not None
-    assert is_answered_in_order(asked)
+    assert is_answered(asked)
 
 
 @pytest.mark.parametrize("format", OWN, ids=str)
@@ -158,4 +164,4 @@ def test_a_result_of_another_call_is_no_answer(format: WireFormat) -> None:
     """A Responses request with one is refused by its decoder already."""
     asked = read_as(format, json.loads(body(format, "m", ASKED, another(format), RESULT[format])))
     assert asked is not None
-    assert not is_answered_in_order(asked)
+    assert not is_answered(asked)

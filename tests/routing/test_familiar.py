@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lynkr.model import Message, Request, ToolSpec
+from lynkr.model import Message, Request, Role, Text, ToolCall, ToolResult, ToolSpec
 from lynkr.routing import PipelineRouter, Snapshot, features_of
 from lynkr.routing.familiar import Familiar
+from lynkr.routing.history import BLOCK, Block
 from lynkr.testing import agent_sessions, requests, snapshots
 from lynkr.testing.policy import Turn
 
@@ -31,19 +32,71 @@ def test_decisions_are_the_same_with_it_and_without_it(
 
 
 def test_the_same_list_of_tools_is_looked_at_once() -> None:
+    """Twice, to be exact: what comes only once is not held."""
     familiar, tools, looked = Familiar(), (SHELL,), list[object]()
 
     def look(offered: object) -> tuple[int, int]:
         looked.append(offered)
         return len(looked), 0
 
-    assert [familiar.tools(tools, look), familiar.tools(tools, look)] == [(1, 0), (1, 0)]
-    assert familiar.tools((SHELL, SHELL), look) == (2, 0)
+    assert [familiar.tools(tools, look) for _ in range(4)] == [(1, 0), (2, 0), (2, 0), (2, 0)]
+    assert familiar.tools((SHELL, SHELL), look) == (3, 0)
+    assert familiar.sizes == (1, 0, 0)
+
+
+def block_of(familiar: Familiar, said: tuple[Message, ...]) -> Block:
+    """The first block of a conversation that goes on after it."""
+    return familiar.history((*said, Message.user("go on")))[0][1]
+
+
+def test_a_block_of_the_same_messages_is_looked_at_once() -> None:
+    familiar = Familiar()
+    said = tuple(Message.user(f"rename helper {number}") for number in range(BLOCK))
+    first, second, third = (block_of(familiar, said) for _ in range(3))
+    assert first is not second
+    assert second is third
+    assert block_of(familiar, (*said[1:], said[0])) is not third
+
+
+def test_equal_messages_are_others() -> None:
+    familiar = Familiar()
+    for _ in range(3):
+        met = [block_of(familiar, tuple(Message.user("hello") for _ in range(BLOCK))) for _ in range(3)]
+        assert len(set(map(id, met))) == len(met)
+    assert familiar.sizes == (0, 0, 0)
 
 
 def test_no_more_is_kept_than_was_asked_for() -> None:
-    familiar = Familiar(most_tools=2, most_asks=2)
+    familiar = Familiar(most_tools=2, most_asks=2, most_bytes=500)
     for number in range(9):
-        asks = [Message.user(f"rename helper {part} of module {number}") for part in range(4)]
-        features_of(Request(model="auto", messages=tuple(asks), tools=(SHELL,) * number), familiar=familiar)
-    assert familiar.sizes == (2, 2)
+        said = [Message.user(f"rename helper {part} of module {number}") for part in range(BLOCK + 4)]
+        offered = (SHELL,) * (number + 1)
+        for _ in range(3):
+            features_of(Request(model="auto", messages=tuple(said), tools=offered), familiar=familiar)
+        tools, asks, size = familiar.sizes
+        assert tools <= 2
+        assert asks <= 2
+        assert size <= 500
+    assert familiar.sizes[:2] == (2, 2)
+    assert size > 0
+
+
+def a_long_loop(turns: int) -> tuple[Message, ...]:
+    said = [Message.user("fix the failing tests")]
+    for at in range(turns):
+        said.append(
+            Message(Role.ASSISTANT, (ToolCall(f"c{at}", "Edit", f'{{"file_path": "/auth/{at}.py"}}'),))
+        )
+        said.append(Message(Role.USER, (ToolResult(f"c{at}", (Text("error: no"),), at % 5 == 0),)))
+    return tuple(said)
+
+
+@given(st.integers(1, 60), st.integers(0, 60), st.lists(st.integers(0, 120), max_size=4))
+def test_a_conversation_that_grows_is_seen_as_if_it_were_new(turns: int, more: int, asked: list[int]) -> None:
+    familiar = Familiar()
+    said = list(a_long_loop(turns + more))
+    for at in asked:
+        said.insert(min(at, len(said)), Message.user("yes, continue" if at % 2 else f"explain part {at}"))
+    for end in (2 * turns, 2 * turns, 2 * turns, 2 * turns + more, len(said)):
+        request = Request(model="auto", messages=tuple(said[:end]))
+        assert features_of(request, familiar=familiar) == features_of(request)

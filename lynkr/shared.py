@@ -30,6 +30,11 @@ class Shared:
         return self.folder / "responses.sqlite3"
 
     @property
+    def board(self) -> Path:
+        """Where each tells the others how it fares."""
+        return self.folder / "board.sqlite3"
+
+    @property
     def prunes(self) -> bool:
         """Whether this is the one worker that forgets the ledger's old records."""
         return self.number == 0

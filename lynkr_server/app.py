@@ -33,6 +33,7 @@ from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 from lynkr_server.access import KeyCheck, Unauthorised
 from lynkr_server.admission import Door
+from lynkr_server.colleagues import Colleagues, with_others
 from lynkr_server.dashboard import Dashboard
 from lynkr_server.feedback import MOST_BYTES, keep_feedback, read_feedback
 from lynkr_server.http import (
@@ -74,7 +75,7 @@ class App:
     *factory* is called when the server starts, inside its event loop; the
     gateway it gives is closed when the server stops.  *dashboard* answers for
     the paths it owns, behind its own door.  *tenants* are let in by
-    their keys.  *worker* is its number where several serve.  *reloader* makes the next
+    their keys.  *colleagues* are the other workers, where several serve.  *reloader* makes the next
     gateway, when `reload` is called; *retired* is called when the one before has been closed.
     """
 
@@ -88,11 +89,11 @@ class App:
         dashboard: Dashboard | None = None,
         reloader: Reloader | None = None,
         retired: Callable[[], None] = lambda: None,
-        worker: int | None = None,
+        colleagues: Colleagues | None = None,
     ) -> None:
         self._factory = factory
         self._retired = retired
-        self._worker = {} if worker is None else {"worker": worker}
+        self._colleagues = colleagues
         self._dashboard = dashboard
         self._reloader = reloader
         self._reloading = asyncio.Lock()
@@ -136,7 +137,7 @@ class App:
         self._models = models
         digests = {name: tenant.key_digests for name, tenant in tenants.items()}
         self._keys = KeyCheck(settings.accepted_keys, digests)
-        self._metrics_page = MetricsPage(settings)
+        self._metrics_page = MetricsPage(settings, self._colleagues)
         self._door.admission.limits = AdmissionLimits(
             settings.max_in_flight, settings.max_streams, settings.max_queued, settings.queue_seconds
         )
@@ -168,6 +169,12 @@ class App:
         """Note that newer settings are there which cannot be used."""
         self._reloads.failed += 1
         self._reloads.current = False
+
+    def post(self) -> None:
+        """Tell the other workers how this one fares.  Blocks."""
+        gateway = self._gateway
+        if self._colleagues is not None and gateway is not None:
+            self._colleagues.post(gateway, len(self._serving))
 
     def leave(self) -> None:
         """Say from now on that no more requests are wanted; those that come are served."""
@@ -214,6 +221,8 @@ class App:
         if self._retiring:
             await asyncio.wait(self._retiring, timeout=LAST_WORDS)
         gateway, self._gateway = self._gateway, None
+        if self._colleagues is not None:
+            await asyncio.to_thread(self._colleagues.post_last, gateway)
         await gateway.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -459,12 +468,15 @@ class App:
             await incoming.reply(503, {"status": "draining"}, retry_after="1")
             return
         # Counts only: whoever may ask this need not show a key, and an error's words name files.
-        ledger = {name: count for name, count in gateway.ledger_health().items() if isinstance(count, int)}
+        colleagues = self._colleagues
+        others = [] if colleagues is None else colleagues.states()
+        health = with_others(gateway.ledger_health(), others)
+        ledger = {name: count for name, count in health.items() if isinstance(count, int)}
         state = {
             "ledger": ledger,
             "circuits_open": len(gateway.unavailable()),
             "configuration": self._reloads.as_json(),
-            **self._worker,
+            **({} if colleagues is None else {"worker": colleagues.number, "workers": 1 + len(others)}),
         }
         await incoming.reply(200, {"status": "ready", **state})
 

@@ -7,6 +7,7 @@ from lynkr.errors import ClientWireError, ConfigError
 from lynkr.gateway import Gateway
 from lynkr.settings import ServerSettings
 from lynkr_server.access import KeyCheck, Unauthorised
+from lynkr_server.colleagues import Colleagues, metrics_of
 from lynkr_server.http import Incoming, send_whole
 
 _FRESH: Final = 1.0  # seconds a scrape waits for the requests that have just ended
@@ -26,10 +27,12 @@ class MetricsOff(ClientWireError):
 class MetricsPage:
     """Answers scrapes.
 
-    A gateway's API keys do not open it: clients hold those.
+    A gateway's API keys do not open it: clients hold those.  Of several workers, any answers for all:
+    its *colleagues*' counts are half a second old at most.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, colleagues: Colleagues | None = None) -> None:
+        self._colleagues = colleagues
         self._on = settings.shows_metrics
         self._door = KeyCheck(settings.metrics_keys)
 
@@ -47,16 +50,17 @@ class MetricsPage:
             raise Unauthorised("send server.metrics_key as a bearer token") from error
         # In a thread: thousands of series take milliseconds, which open streams would feel.
         accept = incoming.headers.get("accept", "")
-        body, content_type = await asyncio.to_thread(_exposition, gateway, accept)
+        body, content_type = await asyncio.to_thread(_exposition, gateway, accept, self._colleagues)
         await send_whole(incoming.send, 200, {"content-type": content_type}, body)
 
 
-def _exposition(gateway: Gateway, accept: str) -> tuple[bytes, str]:
-    from lynkr.telemetry.prometheus import PrometheusMetrics  # noqa: PLC0415  # reason: only if scraped
-
-    observers = gateway.observers
-    metrics = None if observers is None else observers.first(PrometheusMetrics)
-    if observers is None or metrics is None:
+def _exposition(gateway: Gateway, accept: str, colleagues: Colleagues | None) -> tuple[bytes, str]:
+    if gateway.observers is not None:
+        gateway.observers.flush(_FRESH)
+    metrics = metrics_of(gateway)
+    if metrics is None:
         raise ConfigError("this gateway was made without metrics; give it a PrometheusMetrics to observe it")
-    observers.flush(_FRESH)
-    return metrics.exposition(accept)
+    found: tuple[bytes, str] = (
+        metrics.exposition(accept) if colleagues is None else colleagues.exposition(metrics, accept)
+    )
+    return found

@@ -8,6 +8,7 @@ from lynkr.settings import Settings
 from lynkr.shared import Shared
 from lynkr_server import collector
 from lynkr_server.app import App
+from lynkr_server.colleagues import Colleagues
 from lynkr_server.dashboard import Dashboard
 from lynkr_server.reload import Reloader
 
@@ -22,13 +23,14 @@ def app_of(settings: Settings, read: Callable[[], Settings], *, shared: Shared |
         ConfigError: a part of the gateway cannot be made.
     """
     gateway = build_gateway(settings, transport=AiohttpTransport(), shared=shared)
+    colleagues = None if shared is None else Colleagues(shared)
     return App(
         lambda: gateway,
         settings.server,
         models=served_models(settings),
         tenants=settings.tenants,
-        dashboard=Dashboard(settings),
+        dashboard=Dashboard(settings, colleagues=colleagues),
         reloader=Reloader(settings, read, shared),
         retired=collector.settle,
-        worker=None if shared is None else shared.number + 1,
+        colleagues=colleagues,
     )

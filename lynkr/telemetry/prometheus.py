@@ -9,7 +9,7 @@ where the owner configured the target, everything a client could make up is
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from attrs import field, frozen
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -22,6 +22,7 @@ from lynkr.resilience.outcome import AttemptKind
 from lynkr.routing.decision import ANY_MODEL, Target
 from lynkr.telemetry.observers import Ended, Watched
 from lynkr.telemetry.record import AttemptRecord, Record
+from lynkr.telemetry.summing import Family, added
 
 OTHER: Final = "other"
 NONE: Final = "none"
@@ -200,10 +201,20 @@ class PrometheusMetrics:
             return target.provider, ANY_MODEL  # the breaker of a provider's credential
         return (target.provider if target.provider in self._providers else OTHER), OTHER
 
-    def exposition(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics in the format an ``Accept`` header asks for, and its content type."""
+    def exposition(
+        self, accept: str = "", *, others: Sequence[Any] = (), past: Sequence[Any] = ()
+    ) -> tuple[bytes, str]:
+        """All metrics in the format an ``Accept`` header asks for, and its content type.
+
+        *others* are the `counts` of processes beside this one, *past* of those that are gone.
+        """
         encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        together = _Together(self.registry, others, past) if others or past else self.registry
+        return encode(together), content_type
+
+    def counts(self) -> list[Family]:
+        """All metrics as plain lists, for `lynkr.telemetry.summing`."""
+        return _plain(self.registry.collect())
 
     # ------------------------------------------------------------------ observing
 
@@ -275,6 +286,32 @@ class PrometheusMetrics:
 
     def _add(self, name: str, labels: tuple[str, ...], value: float = 1.0) -> None:
         self._families[name].add(labels, value)
+
+
+def _plain(metrics: Iterable[Metric]) -> list[Family]:
+    return [
+        [metric.name, metric.type, [[one.name, one.labels, one.value] for one in metric.samples]]
+        for metric in metrics
+    ]
+
+
+class _Together(CollectorRegistry):
+    """A registry whose values are those of several processes."""
+
+    def __init__(self, own: CollectorRegistry, others: Sequence[Any], past: Sequence[Any]) -> None:
+        super().__init__()
+        self._own = own
+        self._others = others
+        self._past = past
+
+    def collect(self) -> Iterator[Metric]:
+        mine = list(self._own.collect())
+        totals = added(_plain(mine), self._others, self._past)
+        for metric, (name, kind, samples) in zip(mine, totals, strict=True):
+            total = Metric(name, metric.documentation, kind, metric.unit)
+            for sample, labels, value in samples:
+                total.add_sample(sample, labels, value)
+            yield total
 
 
 def _spec(name: str) -> MetricSpec:

@@ -15,7 +15,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import define
 
@@ -59,16 +59,59 @@ class _Guesser:
     at: float
 
 
+class Logins(Protocol):
+    """Who is logged in: digests of tokens, apart by *realm*, a digest of the key they were given for."""
+
+    def log_in(self, realm: bytes, token: bytes, ends: float, now: float, most: int, /) -> None:
+        """Let *token* in until *ends* (seconds); of more than *most* the oldest goes."""
+        ...
+
+    def is_logged_in(self, realm: bytes, token: bytes, now: float, /) -> bool: ...
+
+    def log_out(self, realm: bytes, token: bytes, /) -> None: ...
+
+
+class MemoryLogins:
+    """`Logins` of this process."""
+
+    def __init__(self) -> None:
+        self._ends: OrderedDict[tuple[bytes, bytes], float] = OrderedDict()
+
+    def log_in(self, realm: bytes, token: bytes, ends: float, now: float, most: int, /) -> None:
+        for ended in [key for key, until in self._ends.items() if until <= now]:
+            del self._ends[ended]
+        while len(self._ends) >= most:
+            self._ends.popitem(last=False)
+        self._ends[(realm, token)] = ends
+
+    def is_logged_in(self, realm: bytes, token: bytes, now: float, /) -> bool:
+        return now < self._ends.get((realm, token), now)
+
+    def log_out(self, realm: bytes, token: bytes, /) -> None:
+        self._ends.pop((realm, token), None)
+
+
 class AdminDoor:
     """Lets in who shows *key*, or a session it opened.  *clock* is in seconds, monotonic.
 
-    Sessions live in this process: a restart logs everybody out.
+    Sessions are in *logins*, this process' own unless given: a restart logs everybody out.  Each of
+    several *doors* to one dashboard takes its share of the guesses.
     """
 
-    def __init__(self, key: Secret, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        key: Secret,
+        *,
+        logins: Logins | None = None,
+        doors: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._key = _digest(key.reveal().encode())
+        self._realm = _digest(self._key)
         self._clock = clock
-        self._sessions: OrderedDict[bytes, float] = OrderedDict()  # digest of the token: when it ends
+        self._logins: Logins = MemoryLogins() if logins is None else logins
+        self._guesses = max(1.0, GUESSES / doors)
+        self._guess_seconds = GUESS_SECONDS * doors
         self._guessers: OrderedDict[tuple[str, str], _Guesser] = OrderedDict()
 
     def admit(self, headers: Mapping[str, str], peer: str) -> None:
@@ -97,23 +140,19 @@ class AdminDoor:
         """
         self._check(key.encode("utf-8", "surrogatepass"), ("form", peer))
         now = self._clock()
-        for ended in [token for token, ends in self._sessions.items() if ends <= now]:
-            del self._sessions[ended]
-        while len(self._sessions) >= MAX_SESSIONS:
-            self._sessions.popitem(last=False)
         token = secrets.token_urlsafe(32)
-        self._sessions[_digest(token.encode())] = now + SESSION_SECONDS
+        self._logins.log_in(self._realm, _digest(token.encode()), now + SESSION_SECONDS, now, MAX_SESSIONS)
         return token
 
     def log_out(self, headers: Mapping[str, str]) -> None:
         """End the session whose cookie is shown, if there is one."""
         for token in _cookies(headers):
-            self._sessions.pop(_digest(token), None)
+            self._logins.log_out(self._realm, _digest(token))
 
     def _has_session(self, headers: Mapping[str, str]) -> bool:
         # Looked up by digest: how long that takes tells nothing about the token.
         now = self._clock()
-        return any(now < self._sessions.get(_digest(token), now) for token in _cookies(headers))
+        return any(self._logins.is_logged_in(self._realm, _digest(token), now) for token in _cookies(headers))
 
     def _check(self, shown: bytes, guesser_key: tuple[str, str]) -> None:
         """Compare a key.
@@ -122,14 +161,14 @@ class AdminDoor:
         shut the browser beside it out.
         """
         now = self._clock()
-        guesser = self._guessers.setdefault(guesser_key, _Guesser(GUESSES, now))
+        guesser = self._guessers.setdefault(guesser_key, _Guesser(self._guesses, now))
         self._guessers.move_to_end(guesser_key)
         if len(self._guessers) > _MAX_GUESSERS:
             self._guessers.popitem(last=False)
-        guesser.left = min(float(GUESSES), guesser.left + (now - guesser.at) / GUESS_SECONDS)
+        guesser.left = min(self._guesses, guesser.left + (now - guesser.at) / self._guess_seconds)
         guesser.at = now
         if guesser.left < 1:
-            raise TooManyGuesses((1 - guesser.left) * GUESS_SECONDS)
+            raise TooManyGuesses((1 - guesser.left) * self._guess_seconds)
         if not hmac.compare_digest(_digest(shown), self._key):
             guesser.left -= 1
             raise WrongKey("the key is not this dashboard's")

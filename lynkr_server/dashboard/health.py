@@ -4,6 +4,7 @@ from typing import Any
 
 from attrs import asdict
 
+from lynkr_server.colleagues import with_others
 from lynkr_server.dashboard.reading import Reading
 
 
@@ -24,10 +25,10 @@ def breakers_json(reading: Reading) -> list[dict[str, Any]]:
 
 
 def recorder_json(reading: Reading) -> dict[str, Any]:
-    """Counts since the start, and the ledger's last complaint."""
+    """Counts since the start, of all workers, and the ledger's last complaint to this one."""
     recorder = reading.gateway.recorder
     if recorder is None:
         return {"queued": 0, "written": 0, "dropped": 0, "failed": 0, "lastError": None, "lastErrorAt": None}
-    found = asdict(recorder.stats())
+    found = with_others(asdict(recorder.stats()), reading.others)
     renamed = {"last_error": "lastError", "last_error_at": "lastErrorAt"}
     return {renamed.get(name, name): value for name, value in found.items()}

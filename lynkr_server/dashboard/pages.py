@@ -21,6 +21,7 @@ from lynkr.pricing import SnapshotPrices
 from lynkr.secret import Secret
 from lynkr.settings import Settings
 from lynkr.wire.json_body import dump, parse_body
+from lynkr_server.colleagues import Colleagues
 from lynkr_server.dashboard.assets import read_assets
 from lynkr_server.dashboard.door import AdminDoor, NotAdmitted, TooManyGuesses, WrongKey, session_cookie
 from lynkr_server.dashboard.insights import recommendations_json
@@ -106,10 +107,17 @@ class DashboardOff(ClientWireError):
 class Dashboard:
     """Every path at and below ``/dashboard``, for a gateway of *settings*.
 
-    *clock* is in Unix seconds.
+    *colleagues* are the other workers of its server, where there are any.  *clock* is in Unix seconds.
     """
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        colleagues: Colleagues | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._colleagues = colleagues
         self._clock = clock
         self._started = clock()
         self._door: AdminDoor | None = None
@@ -141,7 +149,13 @@ class Dashboard:
         key = settings.server.admin_key or None
         if key != self._key:
             self._key = key
-            self._door = None if key is None else AdminDoor(key)
+            self._door = None if key is None else self._door_of(key)
+
+    def _door_of(self, key: Secret) -> AdminDoor:
+        colleagues = self._colleagues
+        if colleagues is None:
+            return AdminDoor(key)
+        return AdminDoor(key, logins=colleagues.board, doors=colleagues.doors)
 
     @staticmethod
     def owns(path: str) -> bool:
@@ -236,15 +250,17 @@ class Dashboard:
 
         async def serve(incoming: Incoming, gateway: Gateway, live: int) -> None:
             self._opened().admit(incoming.headers, _peer(incoming))
+            others = [] if self._colleagues is None else self._colleagues.states()
             reading = Reading(
                 gateway=gateway,
                 settings=self._settings,
                 prices=await to_thread.run_sync(self._prices),
                 now=self._clock(),
                 started=self._started,
-                live=live,
+                live=live + sum(state["live"] for state in others),
                 replays=self._replays,
                 asked=_asked(incoming, f"{_API}{name}"),
+                others=others,
             )
             try:
                 built = await to_thread.run_sync(lambda: _build(builder, reading), limiter=limiter)

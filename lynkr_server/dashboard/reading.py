@@ -1,6 +1,7 @@
 """What a page is built from: one moment of the gateway, and what was asked about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
 
@@ -22,7 +23,10 @@ class BadParameter(ClientWireError):
 
 @frozen
 class Reading:
-    """*now* and *started* are in Unix seconds; *live* counts requests under way, *asked* are parameters."""
+    """*now* and *started* are in Unix seconds; *live* counts requests under way, *asked* are parameters.
+
+    *others* is how the other workers fare.
+    """
 
     gateway: Gateway
     settings: Settings
@@ -32,6 +36,7 @@ class Reading:
     live: int
     replays: Replays
     asked: Mapping[str, str]
+    others: Sequence[Mapping[str, Any]] = ()
 
     @property
     def store(self) -> TelemetryStore:

@@ -20,6 +20,7 @@ from lynkr.shared import Shared
 from lynkr_server import collector
 from lynkr_server.access import refuse_open_bind
 from lynkr_server.app import App
+from lynkr_server.colleagues import EVERY
 from lynkr_server.server import Server
 from lynkr_server.serving import app_of
 from lynkr_server.workers.line import Line, Word, unpacked
@@ -44,8 +45,14 @@ class WorkerServer(Server):
 
     def begin_serving(self, sockets: Sequence[socket.socket]) -> None:  # noqa: ARG002  # reason: the parent tells where
         asyncio.get_running_loop().add_reader(self._line.fileno(), self._hear)
+        self._tasks.add(asyncio.ensure_future(self._post()))
         self._line.say(Word.READY)
         self._beat()
+
+    async def _post(self) -> None:
+        while True:
+            await asyncio.to_thread(self._app.post)
+            await asyncio.sleep(EVERY)
 
     def _beat(self) -> None:
         self._line.say(Word.ALIVE)
@@ -86,6 +93,8 @@ class WorkerServer(Server):
         if not self._told:
             self._line.say(Word.LEAVING)
         await super().shutdown(sockets)
+        for task in self._tasks:
+            task.cancel()
 
 
 def serve(

@@ -39,7 +39,7 @@ TWO = "workers = 2\nmetrics_open = true"
 
 @pytest.fixture
 def below() -> Iterator[Upstream]:
-    with upstream(Simulator({"slow": script(then=drip(0.05))})) as running:
+    with upstream(Simulator({"slow": script(then=drip(0.05)), "slower": script(then=drip(0.5))})) as running:
         yield running
 
 
@@ -362,6 +362,72 @@ def test_a_conversation_goes_on_at_whichever_worker_gets_it(
     assert process.ended() == (0, "")
     assert not folder.exists()
     assert not any("marmalade" in path.read_text("latin-1") for path in process.ledger.parent.glob("ledger*"))
+
+
+def figures(client: httpx.Client) -> dict[str, float]:
+    """The metrics that a scrape of one worker shows, by name; label sets added up."""
+    found: dict[str, float] = {}
+    for line in client.get("/metrics").text.splitlines():
+        name, _, value = line.rpartition(" ")
+        if not line.startswith("#"):
+            name = name.partition("{")[0]
+            found[name] = found.get(name, 0.0) + float(value)
+    return found
+
+
+def test_any_worker_tells_the_metrics_and_the_health_of_all(start: Callable[..., Process]) -> None:
+    process = start(TWO)
+    before = children(process.popen.pid)
+    with client_of(process, 1) as one, client_of(process, 2) as two:
+        for client in (one, one, one, two, two):
+            assert ask(client) == 200
+        for client in (one, two):
+            eventually(lambda client=client: figures(client)["lynkr_requests_total"] == 5)
+            eventually(lambda client=client: client.get("/health/ready").json()["ledger"]["written"] == 5)
+            assert client.get("/health/ready").json()["workers"] == 2
+            assert figures(client)["lynkr_attempts_total"] == 5
+        victim = _pid_of_peer(two, before)
+        with two.stream("POST", CHAT, json=message("tell me", "chat:slower", stream=True)) as answer:
+            chunks = answer.iter_raw()
+            next(chunks)
+            eventually(lambda: figures(one)["lynkr_open_streams"] == 1)
+            os.kill(victim, signal.SIGKILL)
+        eventually(lambda: figures(one)["lynkr_open_streams"] == 0)
+        assert figures(one)["lynkr_requests_total"] == 5, "what a worker counted outlasts it"
+    with client_of(process, 2) as replaced:
+        assert ask(replaced) == 200
+        eventually(lambda: figures(replaced)["lynkr_requests_total"] == 6)
+        process.popen.send_signal(signal.SIGHUP)
+        eventually(lambda: replaced.get("/health/ready").json()["configuration"]["reloads"] == 1)
+        assert ask(replaced) == 200
+        eventually(lambda: figures(replaced)["lynkr_requests_total"] == 7)
+
+
+def test_who_logs_in_at_one_worker_is_known_to_all_and_logged_out_of_all(
+    start: Callable[..., Process],
+) -> None:
+    process = start(TWO, LYNKR_SERVER_ADMIN_KEY="an-admin-key-of-some-length")
+    with client_of(process, 1) as one, client_of(process, 2) as two:
+
+        def admitted(client: httpx.Client, cookie: str) -> bool:
+            answer = client.get("/dashboard/api/session", headers={"cookie": cookie})
+            return bool(answer.json()["admitted"])
+
+        told = one.post("/dashboard/api/login", json={"key": "an-admin-key-of-some-length"})
+        cookie = told.headers["set-cookie"].partition(";")[0]
+        one.cookies.clear()
+        assert [admitted(client, cookie) for client in (one, two)] == [True, True]
+        overview = two.get("/dashboard/api/overview", headers={"cookie": cookie})
+        assert overview.json()["live"] == 0
+        two.post("/dashboard/api/logout", headers={"cookie": cookie})
+        assert [admitted(client, cookie) for client in (one, two)] == [False, False]
+        wrong = [
+            client.post("/dashboard/api/login", json={"key": "a-wrong-key-of-some-length"}).status_code
+            for _ in range(8)
+            for client in (one, two)
+        ]
+        assert wrong.count(401) <= 11, "all together allow no more guesses than one would"
+        assert wrong[-1] == 429
 
 
 # --- Starts that fail, and workers that do ------------------------------------------------------------

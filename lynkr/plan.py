@@ -40,5 +40,7 @@ class Plan:
         """The tier *target* was taken from."""
         if self.decision is None:
             return None
+        if self.decision.tiers and self.decision.targets[0] == target:  # nearly always
+            return self.decision.tiers[0]
         pairs = zip(self.decision.targets, self.decision.tiers, strict=False)
         return next((tier for candidate, tier in pairs if candidate == target), None)

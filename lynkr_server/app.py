@@ -437,7 +437,7 @@ class App:
         gateway = self._running()
         body = await read_body(incoming, min(MOST_BYTES, self._settings.max_body_bytes))
         signal = read_feedback(body, time.time())
-        await keep_feedback(gateway, signal)
+        await keep_feedback(gateway, signal, incoming.tenant)
         await incoming.reply(200, {"request_id": signal.request, "verdict": signal.kind.value})
 
     async def _list_models(self, incoming: Incoming) -> None:

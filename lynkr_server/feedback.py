@@ -1,5 +1,6 @@
 """``POST /v1/feedback``: what somebody says about how well a request was served."""
 
+from functools import partial
 from typing import Final
 
 from anyio import to_thread
@@ -62,15 +63,17 @@ def _text(value: object, field: str, longest: int, *, optional: bool = False) ->
     return value
 
 
-async def keep_feedback(gateway: Gateway, signal: Signal) -> None:
-    """Keep *signal* in the ledger.
+async def keep_feedback(gateway: Gateway, signal: Signal, tenant: str | None) -> None:
+    """Keep *signal* in the ledger, from *tenant* (None: whoever may speak of every request).
 
     Raises:
-        ClientWireError: no such request is there (404).
+        ClientWireError: no such request is there (404); another tenant's is none.
         LedgerError: the ledger cannot be written.
     """
     recorder = gateway.recorder
-    if recorder is None or not await to_thread.run_sync(recorder.hear, signal, _PATIENCE):
+    if recorder is None or not await to_thread.run_sync(
+        partial(recorder.hear, signal, _PATIENCE, tenant=tenant)
+    ):
         raise ClientWireError(
             f"no request {signal.request!r} is in the ledger", status=404, field="request_id"
         )

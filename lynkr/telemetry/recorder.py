@@ -34,7 +34,7 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from lynkr.errors import LedgerError
-from lynkr.telemetry.record import Record, Signal
+from lynkr.telemetry.record import Query, Record, Signal
 from lynkr.telemetry.store import TelemetryStore, may_pass
 
 DEFAULT_BACKOFF: Final = (0.05, 0.25, 1.0)
@@ -143,20 +143,25 @@ class Recorder:
             if waiting == 0 or waiting + 1 == self._batch:
                 self._work.notify()
 
-    def hear(self, signal: Signal, patience: float | None = None) -> bool:
+    def hear(self, signal: Signal, patience: float | None = None, *, tenant: str | None = None) -> bool:
         """Keep *signal*, after the records handed over so far were written; False if its request is unknown.
 
-        Waits for those at most *patience* seconds.
+        Waits for those at most *patience* seconds.  A *tenant* knows its own requests only.
 
         Raises:
             LedgerError: the store cannot be written.
         """
         self.flush(patience)
         try:
+            if tenant is not None and not self._is_of(signal.request, tenant):
+                return False
             return not self._store.signal((signal,))
         except Exception as error:
             self._note(error)
             raise LedgerError(f"the ledger cannot be written: {error}") from error
+
+    def _is_of(self, id: str, tenant: str) -> bool:
+        return next(self._store.read(Query(id=id, tenant=tenant, limit=1)), None) is not None
 
     def stats(self) -> RecorderStats:
         with self._lock:

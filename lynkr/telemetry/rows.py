@@ -2,11 +2,13 @@
 
 Writing is total: a record that a provider or a client made odd (a token count
 beyond 64 bits, text with half a surrogate pair) is stored as well as a row can
-say it, because refusing it would cost the whole batch.
+say it, because refusing it would cost the whole batch.  Text is looked at again only
+when SQLite refuses some (`said_in_utf8`): nearly always all of it is as it should be.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from lynkr.model import Json, Loss, Usage, WireFormat
@@ -78,6 +80,7 @@ TURN_COLUMNS: Final = ("seq", "at", "tier", "opens_turn", "ask_digest", "failed_
 # that sums over millions of rows stay within 64 bits.
 _MAX_COUNT: Final = 10**12
 _MAX_INTEGER: Final = 2**63
+_TIERS: Final[Mapping[Tier, str]] = MappingProxyType({tier: tier.name for tier in Tier})
 
 
 class Cells(Protocol):
@@ -107,68 +110,42 @@ _NOTHING: Final = tuple((None,) * length for length in range(10))
 
 def request_row(record: Record) -> Written:
     """The row in the blocks of `REQUEST_BLOCKS`."""
-    target, cost, usage = record.target, record.cost, record.usage
+    target, cost, usage, seed = record.target, record.cost, record.usage, record.seed
     kinds = [attempt.kind for attempt in record.attempts]
+    (
+        status, tools, calls, failures, given, taken, read, written, written_1h, reasoned, paid, uncached,
+        baseline, baseline_uncached, low, high, least, overhead, cached, compressed,
+    ) = _counts(
+        record.status, record.tools_offered, record.tool_calls, record.failed_results, usage.input,
+        usage.output, usage.cache_read, usage.cache_write, usage.cache_write_1h, usage.reasoning,
+        cost.cost_microusd, cost.uncached_microusd, cost.baseline_microusd, cost.baseline_uncached_microusd,
+        cost.baseline_low_microusd, cost.baseline_high_microusd, cost.least_microusd,
+        cost.overhead_microusd, cost.response_cache_microusd, cost.compression_microusd,
+    )  # fmt: skip
+    tier, served, asked_by = record.tier, record.served_tier, record.request_class
     return _written(
         (
-            text_cell(record.id),
-            record.at,
-            record.ending.value,
-            _integer(record.status),
-            text_cell(record.session),
-            record.seconds,
-            None if record.client_format is None else record.client_format.value,
-            text_cell(record.requested_model),
-            int(record.stream),
-            _integer(record.tools_offered),
-            int(AttemptKind.FALLBACK in kinds),
-            kinds.count(AttemptKind.RETRY),
+            record.id, record.at, str(record.ending), status, record.session, record.seconds,
+            None if record.client_format is None else str(record.client_format), record.requested_model,
+            int(record.stream), tools, int(AttemptKind.FALLBACK in kinds), kinds.count(AttemptKind.RETRY),
             kinds.count(AttemptKind.HEDGE),
         ),
         (
-            None if record.tier is None else record.tier.name,
-            record.score,
-            text_cell(record.reason),
-            record.propensity,
-            record.seed if record.seed is None or -_MAX_INTEGER <= record.seed < _MAX_INTEGER else None,
-            text_cell(record.traffic),
-            _integer(record.failed_results),
-            _flag(record.opens_turn),
-            text_cell(record.ask_digest),
+            None if tier is None else _TIERS[tier], record.score, record.reason, record.propensity,
+            seed if seed is None or -_MAX_INTEGER <= seed < _MAX_INTEGER else None,
+            record.traffic, failures, _flag(record.opens_turn), record.ask_digest,
         ),
         (
-            None if record.served_tier is None else record.served_tier.name,
-            None if target is None else text_cell(target.provider),
-            None if target is None else text_cell(target.model),
-            record.seconds_to_first_event,
-            _flag(record.partial),
-            _integer(record.tool_calls),
-            text_cell(cost.price_version),
-            _integer(usage.input),
-            _integer(usage.output),
+            None if served is None else _TIERS[served], None if target is None else target.provider,
+            None if target is None else target.model, record.seconds_to_first_event,
+            _flag(record.partial), calls, cost.price_version, given, taken,
         ),
-        _cached_cells(usage),
-        (_integer(cost.cost_microusd), _integer(cost.uncached_microusd)),
-        (
-            text_cell(cost.baseline),
-            _integer(cost.baseline_microusd),
-            _integer(cost.baseline_uncached_microusd),
-            _integer(cost.baseline_low_microusd),
-            _integer(cost.baseline_high_microusd),
-        ),
-        (
-            text_cell(record.tenant),
-            text_cell(record.agent),
-            None if record.request_class is None else record.request_class.value,
-        ),
-        (
-            text_cell(record.error),
-            _integer(cost.least_microusd),
-            _integer(cost.overhead_microusd),
-            _integer(cost.response_cache_microusd),
-            _integer(cost.compression_microusd),
-        ),
-    )
+        (read, written, written_1h, reasoned),
+        (paid, uncached),
+        (cost.baseline, baseline, baseline_uncached, low, high),
+        (record.tenant, record.agent, None if asked_by is None else str(asked_by)),
+        (record.error, least, overhead, cached, compressed),
+    )  # fmt: skip
 
 
 def detail_row(record: Record) -> Written:
@@ -187,7 +164,7 @@ def detail_row(record: Record) -> Written:
     return _written(
         (json_cell(trace) if trace else "[]", json_cell(losses) if losses else "[]"),
         (_json_or_null(record.features), _json_or_null(record.decision)),
-        (text_cell(record.prompt), text_cell(record.answer)),
+        (record.prompt, record.answer),
     )
 
 
@@ -197,26 +174,25 @@ def _json_or_null(value: Mapping[str, Json] | None) -> str | None:
 
 def attempt_row(attempt: AttemptRecord) -> Written:
     """The row in the blocks of `ATTEMPT_BLOCKS`."""
-    usage = attempt.usage
+    usage, target = attempt.usage, attempt.target
+    status, given, taken, read, written, written_1h, reasoned, paid = _counts(
+        attempt.status, usage.input, usage.output, usage.cache_read, usage.cache_write, usage.cache_write_1h,
+        usage.reasoning, attempt.cost_microusd,
+    )  # fmt: skip
     return _written(
-        (
-            text_cell(attempt.target.provider),
-            text_cell(attempt.target.model),
-            attempt.started,
-            attempt.seconds,
-            attempt.outcome.value,
-        ),
-        (None if attempt.kind is None else attempt.kind.value, _flag(attempt.cancelled)),
-        (
-            _integer(attempt.status),
-            _flag(attempt.partial),
-            _integer(usage.input),
-            _integer(usage.output),
-        ),
-        _cached_cells(usage),
-        (_integer(attempt.cost_microusd),),
-        (text_cell(attempt.error), text_cell(attempt.detail)),
+        (target.provider, target.model, attempt.started, attempt.seconds, str(attempt.outcome)),
+        (None if attempt.kind is None else str(attempt.kind), _flag(attempt.cancelled)),
+        (status, _flag(attempt.partial), given, taken),
+        (read, written, written_1h, reasoned),
+        (paid,),
+        (attempt.error, attempt.detail),
     )
+
+
+def said_in_utf8(written: Written) -> Written:
+    """The row with what UTF-8 cannot say, from a provider or a client, written as an escape."""
+    chosen, cells = written
+    return chosen, tuple(text_cell(cell) if isinstance(cell, str) else cell for cell in cells)
 
 
 def record_of(row: Cells, attempts: Sequence[Cells]) -> Record:
@@ -294,22 +270,16 @@ def _attempt_of(row: Cells) -> AttemptRecord:
     )
 
 
-def _cached_cells(usage: Usage) -> Row:
-    return (
-        _integer(usage.cache_read),
-        _integer(usage.cache_write),
-        _integer(usage.cache_write_1h),
-        _integer(usage.reasoning),
-    )
-
-
 def _usage_of(row: Cells) -> Usage:
     return Usage(*(row[column] for column in _USAGE))
 
 
-def _integer(value: int | None) -> int | None:
-    """The value, or None for one so large that it is no measurement."""
-    return value if value is None or abs(value) <= _MAX_COUNT else None
+def _counts(*values: int | None) -> tuple[int | None, ...]:
+    """*values*, with None for those so large that they are no measurement."""
+    known = [*filter(None, values)]
+    if not known or (max(known) <= _MAX_COUNT and min(known) >= -_MAX_COUNT):
+        return values
+    return tuple(None if value is not None and abs(value) > _MAX_COUNT else value for value in values)
 
 
 def _flag(value: bool | None) -> int | None:

@@ -105,7 +105,11 @@ class SQLiteStore:
         """
         prepared = list(map(Prepared.of, records))
         with self._lock:
-            self._transact(lambda connection: insert_all(connection, prepared, self._tail))
+            try:
+                self._transact(lambda connection: insert_all(connection, prepared, self._tail))
+            except UnicodeEncodeError:
+                prepared = [one.said_in_utf8() for one in prepared]
+                self._transact(lambda connection: insert_all(connection, prepared, self._tail))
 
     def read(self, query: Query, /) -> Iterator[Record]:
         """The matching records, newest first, as they are when the first one is asked for.

@@ -63,6 +63,15 @@ class Prepared:
             list(map(rows.attempt_row, record.attempts)),
         )
 
+    def said_in_utf8(self) -> "Prepared":
+        """The same, with all text as UTF-8 can say it."""
+        return Prepared(
+            self.record,
+            rows.said_in_utf8(self.request),
+            rows.said_in_utf8(self.detail),
+            list(map(rows.said_in_utf8, self.attempts)),
+        )
+
     @property
     def key(self) -> rows.Cell:
         """The id as the table has it."""

@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.browser_pages import overflow, violations
 from tests.browser.conftest import Tab, watched
 from tests.dashboard.seeded import ADMIN_KEY, HOSTILE, settings_of
-from tests.server.running import Running, serving
+from tests.dashboard.test_live import lose_records
+from tests.server.running import Running, house, serving
 
 
 @pytest.fixture
@@ -265,6 +266,22 @@ def test_the_whole_dial_is_drawn_position_by_position(
     expect(page.locator("figure .uplot canvas")).to_be_visible(timeout=60_000)
     picture(page, "policy-whole-dial")
     assert violations(page) == []
+
+
+def test_lost_records_are_told_of_above_the_figures(
+    stranger: Tab, tmp_path: Path, picture: Callable[..., None]
+) -> None:
+    ledger, page = tmp_path / "ledger.sqlite3", stranger.page
+    with house(ledger, **{"server.admin_key": ADMIN_KEY, "telemetry.queue_size": 1}) as served:
+        lose_records(served, ledger)
+        page.goto(f"{served.url}/dashboard")
+        page.get_by_label("Key").fill(ADMIN_KEY)
+        page.keyboard.press("Enter")
+        expect(page.locator("h1")).to_have_text("Overview")
+        expect(page.locator("main")).to_contain_text(re.compile(r"\d+ records? lost since the start"))
+        expect(page.locator("main")).to_contain_text("these figures are too low")
+        picture(page, "overview-lost-records")
+        assert violations(page) == []
 
 
 def test_a_gateway_that_went_away_is_told(stranger: Tab, tmp_path: Path) -> None:

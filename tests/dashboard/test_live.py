@@ -1,5 +1,6 @@
 """What is true of a gateway that is serving at this moment, through the real one and a simulator."""
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -71,3 +72,27 @@ def test_prompts_are_shown_only_where_the_owner_records_them(tmp_path: Path):
             shown = served.client.get(path, headers=BEARER)
             assert (words in shown.text) is records
             assert shown.json()["recordsText"] is records
+
+
+def lose_records(served: House, ledger: Path) -> None:
+    """Ask while another process holds the ledger and one record may wait."""
+    recorder = served.gateway.recorder
+    assert recorder is not None
+    holding = sqlite3.connect(ledger, isolation_level=None)
+    holding.execute("BEGIN IMMEDIATE")
+    try:
+        for _ in range(4):
+            served.client.post("/v1/chat/completions", json=message("hi"))
+        eventually(lambda: recorder.stats().dropped > 0)
+    finally:
+        holding.execute("COMMIT")
+        holding.close()
+
+
+def test_records_that_were_lost_are_told_of(tmp_path: Path):
+    ledger = tmp_path / "ledger.sqlite3"
+    settings = {"server.admin_key": ADMIN_KEY, "telemetry.queue_size": 1}
+    with house(ledger, **settings) as served:
+        assert overview(served)["recorder"]["dropped"] == 0  # type: ignore[index]
+        lose_records(served, ledger)
+        assert overview(served)["recorder"]["dropped"] > 0  # type: ignore[index]

@@ -1,6 +1,6 @@
 """What usage costs: the laws, then bills worked out by hand."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 import pytest
 from attrs import evolve
@@ -54,6 +54,23 @@ def test_cost_is_additive_over_usage(a: Usage, b: Usage, price: Price) -> None:
 def test_where_prices_have_fractions_only_rounding_comes_between(a: Usage, b: Usage, price: Price) -> None:
     parts = (cost_microusd(a, price) or 0) + (cost_microusd(b, price) or 0)
     assert abs((cost_microusd(sum_of(a, b), price) or 0) - parts) <= 1
+
+
+@given(usages(), st.builds(Price, *[st.decimals(0, 1_000, allow_nan=False)] * 5))
+def test_reckoning_with_integers_gives_what_decimals_give_to_the_last_digit(
+    usage: Usage, price: Price
+) -> None:
+    read, write, long_write = usage.cache_read or 0, usage.cache_write or 0, usage.cache_write_1h or 0
+    with localcontext() as exact:
+        exact.prec = 400
+        total = (
+            (usage.uncached_input or 0) * price.input
+            + read * (price.cache_read or 0)
+            + (write - long_write) * (price.cache_write or 0)
+            + long_write * (price.cache_write_1h or 0)
+            + (usage.output or 0) * price.output
+        )
+        assert cost_microusd(usage, price) == int(total.to_integral_value(rounding=ROUND_HALF_EVEN))
 
 
 @given(flat_prices)

@@ -68,6 +68,25 @@ def test_neither_the_hash_nor_a_part_of_a_key_lets_in(serve: Serve, shown: str) 
     assert running.client.get("/v1/models").status_code == 401
 
 
+def test_a_word_about_a_request_is_its_own_tenants_or_the_owners(serve: Serve) -> None:
+    running = serve(**acme(), **{"server.api_key": NOBODYS})
+    asked = ask(running, ACME)
+    recorder = running.gateway.recorder
+    assert recorder is not None
+    told = {"request_id": asked.headers["x-lynkr-decision-id"], "verdict": "right"}
+    for key, status, heard in ((OTHER, 404, 0), (ACME, 200, 1), (NOBODYS, 200, 1)):
+        answer = running.client.post("/v1/feedback", json=told, headers={"authorization": f"Bearer {key}"})
+        assert answer.status_code == status
+        assert len(recorder.store.signals(told["request_id"])) == heard
+    none = running.client.post(
+        "/v1/feedback", json=told | {"request_id": "x"}, headers={"authorization": f"Bearer {OTHER}"}
+    )
+    theirs = running.client.post("/v1/feedback", json=told, headers={"authorization": f"Bearer {OTHER}"})
+    # That there is such a request is nobody else's business either.
+    assert theirs.json()["error"]["type"] == none.json()["error"]["type"]
+    assert theirs.text.replace(told["request_id"], "x") == none.text
+
+
 def test_keys_of_two_tenants_let_nobody_in(serve: Serve) -> None:
     running = serve(**acme())
     headers = {"authorization": f"Bearer {ACME}", "x-api-key": OTHER}

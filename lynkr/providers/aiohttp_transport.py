@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,6 +24,7 @@ _EXACT: Final = 1e9
 _MOST_URLS: Final = 256
 # aiohttp warns about larger bodies given as bytes and would write them in one go.
 _LARGE_BODY: Final = 1024 * 1024
+_TICK: Final = 0.001
 _WRITTEN_OUT: Final = re.compile(r"[!-~]*")
 _NO_AUTO_HEADERS: Final = ("user-agent", "accept", "accept-encoding", "content-type")
 
@@ -46,17 +47,15 @@ class AiohttpTransport:
         self._keepalive = keepalive
         self._ssl_context = ssl_context
         # One pool for each reach: a connection made for one is never another's.
-        self._sessions: dict[Reach, aiohttp.ClientSession] = {}
-        self._open: set[_Exchange] = set()
-        self._urls: dict[tuple[str, Reach | None], URL] = {}
+        self._pools: dict[Reach, _Pool] = {}
 
     def send(self, request: HTTPRequest, /) -> "_Exchange":
         """See `lynkr.providers.base.Transport.send`."""
         reach = request.reach or Reach.ANY
-        session = self._sessions.get(reach)
-        if session is None:
-            session = self._sessions[reach] = self._new_session(reach)
-        return _Exchange(session, self._open, request, self._urls)
+        pool = self._pools.get(reach)
+        if pool is None:
+            pool = self._pools[reach] = _Pool(reach, self._new_session(reach))
+        return _Exchange(pool, request)
 
     def _new_session(self, reach: Reach) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -71,17 +70,71 @@ class AiohttpTransport:
             trust_env=False,
             auto_decompress=False,
             skip_auto_headers=_NO_AUTO_HEADERS,
+            request_class=_Request,
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
         )
 
     async def aclose(self) -> None:
         """Close every connection; answers still being read end in `TransportError`."""
-        for exchange in tuple(self._open):
-            exchange.close_now()
-        while self._sessions:
-            _, session = self._sessions.popitem()
-            await session.close()
+        while self._pools:
+            _, pool = self._pools.popitem()
+            for exchange in tuple(pool.open):
+                exchange.close_now()
+            await pool.session.close()
+
+
+class _Request(aiohttp.ClientRequest):
+    """One of ours has all the headers that aiohttp would add, and need not be searched for them at length."""
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        is_whole = all(name in self.headers for name in _NO_AUTO_HEADERS)
+        super().update_auto_headers(None if is_whole else skip_auto_headers)
+
+
+class _Pool:
+    """Connections of one reach, and what requests over them have in common."""
+
+    __slots__ = ("_limits", "_reach", "_urls", "loop", "open", "session")
+
+    def __init__(self, reach: Reach, session: aiohttp.ClientSession) -> None:
+        self._reach = reach
+        self.session = session
+        self.loop = asyncio.get_running_loop()
+        self.open: set[_Exchange] = set()
+        self._urls: dict[str, URL] = {}
+        self._limits: dict[tuple[float, float], aiohttp.ClientTimeout] = {}
+
+    def url(self, text: str) -> URL:
+        """*text*, which may be asked: parsed once, as a gateway asks few addresses many times.
+
+        Raises:
+            AddressRefused: its host is an address that is out of reach.
+        """
+        url = self._urls.get(text)
+        if url is None:
+            # As it stands, where it is written out already: a cloud's signature covers the
+            # spelling (`%3A`), which yarl would otherwise make its own (`:`).
+            url = URL(text, encoded=_WRITTEN_OUT.fullmatch(text) is not None)
+            host = url.host or ""
+            if is_numeric(host):  # never looked up
+                refuse_addresses(host, [host], self._reach)
+            if len(self._urls) >= _MOST_URLS:
+                self._urls.clear()
+            self._urls[text] = url
+        return url
+
+    def limits(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
+        """Those of *timeouts* that aiohttp keeps; the total is kept here, without a timer of its own."""
+        key = (timeouts.connect, timeouts.first_byte)
+        limits = self._limits.get(key)
+        if limits is None:
+            if len(self._limits) >= _MOST_URLS:
+                self._limits.clear()
+            limits = self._limits[key] = aiohttp.ClientTimeout(
+                total=None, connect=timeouts.connect, sock_read=timeouts.first_byte, ceil_threshold=_EXACT
+            )
+        return limits
 
 
 class _CheckedResolver(AbstractResolver):
@@ -105,85 +158,48 @@ class _CheckedResolver(AbstractResolver):
 class _Exchange:
     """One request and its answer.  Holds no task state between calls: any task may leave it."""
 
-    __slots__ = ("_open", "_request", "_response", "_session", "_urls")
+    __slots__ = ("_pool", "_request", "_response")
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        open: set["_Exchange"],
-        request: HTTPRequest,
-        urls: dict[tuple[str, Reach | None], URL],
-    ) -> None:
-        self._session = session
-        self._open = open
+    def __init__(self, pool: _Pool, request: HTTPRequest) -> None:
+        self._pool = pool
         self._request = request
-        self._urls = urls
         self._response: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> "_Response":
-        request, timeouts = self._request, self._request.timeouts
+        request, pool, timeouts = self._request, self._pool, self._request.timeouts
         headers, body = request.headers, request.body
-        url = self._urls.get((request.url, request.reach)) or self._checked_url()
+        url = pool.url(request.url)
         if "accept-encoding" not in headers:
             headers = {**headers, "accept-encoding": "identity"}
-        # aiohttp has no limit for writing the body, so the whole way to the answer's head has one.
-        longest, phase = timeouts.connect + timeouts.first_byte, "first_byte"
-        if timeouts.first_token is not None and timeouts.first_token < longest:
-            longest, phase = timeouts.first_token, "first_token"
+        phase, seconds, longest = _bound_of_head(timeouts)
         head = asyncio.timeout(longest)
         try:
             async with head:
-                response = await self._session.request(
+                began = pool.loop.time()
+                response = await pool.session.request(
                     request.method,
                     url,
                     headers=headers,
                     data=(io.BytesIO(body) if len(body) > _LARGE_BODY else body) if body else None,
                     allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(
-                        total=timeouts.total,
-                        connect=timeouts.connect,
-                        sock_read=timeouts.first_byte,
-                        ceil_threshold=_EXACT,
-                    ),
+                    timeout=pool.limits(timeouts),
                 )
         except aiohttp.ConnectionTimeoutError as error:
             raise TransportTimeout("connect", timeouts.connect) from error
         except aiohttp.ServerTimeoutError as error:
             raise TransportTimeout("first_byte", timeouts.first_byte) from error
         except TimeoutError as error:
-            if head.expired() or timeouts.total is None:
-                raise TransportTimeout(
-                    phase, longest if phase == "first_token" else timeouts.first_byte
-                ) from error
-            raise TransportTimeout("total", timeouts.total) from error
+            raise TransportTimeout(phase, seconds) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translate(error) from error
         self._response = response
-        self._open.add(self)
+        pool.open.add(self)
         connection = response.connection
         if connection is not None and connection.protocol is not None:
             # From here on the silence to bound is that between two chunks.
             connection.protocol.read_timeout = timeouts.idle
             connection.protocol.start_timeout()
-        return _Response(response, timeouts)
-
-    def _checked_url(self) -> URL:
-        """The request's, which may be asked: parsed once, as a gateway asks few addresses many times.
-
-        Raises:
-            AddressRefused: its host is an address that is out of reach.
-        """
-        text, reach, urls = self._request.url, self._request.reach, self._urls
-        # As it stands, where it is written out already: a cloud's signature covers the
-        # spelling (`%3A`), which yarl would otherwise make its own (`:`).
-        url = URL(text, encoded=_WRITTEN_OUT.fullmatch(text) is not None)
-        host = url.host or ""
-        if reach is not None and is_numeric(host):  # never looked up
-            refuse_addresses(host, [host], reach)
-        if len(urls) >= _MOST_URLS:
-            urls.clear()
-        urls[text, reach] = url
-        return url
+        return _Response(response, timeouts, None if timeouts.total is None else began + timeouts.total)
 
     async def __aexit__(
         self,
@@ -196,7 +212,7 @@ class _Exchange:
 
     def close_now(self) -> None:
         """Close the connection at once; when the body was read it is in the pool already."""
-        self._open.discard(self)
+        self._pool.open.discard(self)
         response, self._response = self._response, None
         if response is None:
             return
@@ -207,14 +223,29 @@ class _Exchange:
         response.close()
 
 
+def _bound_of_head(timeouts: Timeouts) -> tuple[str, float, float]:
+    """The phase that may end first before an answer's head is there, its seconds, and when it ends.
+
+    aiohttp has no limit for writing the body, so the whole way to the head has one.
+    """
+    bound = ("first_byte", timeouts.first_byte, timeouts.connect + timeouts.first_byte)
+    first, total = timeouts.first_token, timeouts.total
+    if first is not None and first < bound[2]:
+        bound = ("first_token", first, first)
+    if total is not None and total <= bound[2]:
+        bound = ("total", total, total)
+    return bound
+
+
 class _Response:
-    """An answer whose head has arrived."""
+    """An answer whose head has arrived.  *until* is when its time is up, in the event loop's clock."""
 
-    __slots__ = ("_chunks", "_content", "_timeouts", "headers", "status")
+    __slots__ = ("_chunks", "_response", "_timeouts", "_until", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, timeouts: Timeouts) -> None:
-        self._content = response.content
+    def __init__(self, response: aiohttp.ClientResponse, timeouts: Timeouts, until: float | None) -> None:
+        self._response = response
         self._timeouts = timeouts
+        self._until = until
         self._chunks: _Chunks | None = None
         self.status = response.status
         headers: dict[str, str] = {}
@@ -225,19 +256,28 @@ class _Response:
 
     def chunks(self) -> "_Chunks":
         if self._chunks is None:
-            self._chunks = _Chunks(self._content, content_decoder(self.headers), self._timeouts)
+            self._chunks = _Chunks(self._response, content_decoder(self.headers), self._timeouts, self._until)
         return self._chunks
 
 
 class _Chunks:
     """The body."""
 
-    __slots__ = ("_content", "_decoder", "_failure", "_timeouts")
+    __slots__ = ("_content", "_decoder", "_failure", "_loop", "_response", "_timeouts", "_until")
 
-    def __init__(self, content: aiohttp.StreamReader, decoder: Inflate | None, timeouts: Timeouts) -> None:
-        self._content = content
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        decoder: Inflate | None,
+        timeouts: Timeouts,
+        until: float | None,
+    ) -> None:
+        self._response = response
+        self._content = response.content
         self._decoder = decoder
         self._timeouts = timeouts
+        self._until = until
+        self._loop = asyncio.get_running_loop()
         self._failure: TransportError | None = None
 
     def __aiter__(self) -> Self:
@@ -257,14 +297,29 @@ class _Chunks:
         """What has arrived, at least a byte; empty at the end."""
         if self._failure is not None:
             raise self._failure
+        until = self._until
+        if until is not None and until - self._loop.time() < self._timeouts.idle and not self._hurry(until):
+            return self._rest_before(TransportTimeout("total", self._timeouts.total or 0.0), TimeoutError())
         try:
             return await self._content.readany()
         except aiohttp.ServerTimeoutError as error:
+            if until is not None and self._loop.time() >= until - _TICK:
+                return self._rest_before(TransportTimeout("total", self._timeouts.total or 0.0), error)
             return self._rest_before(TransportTimeout("idle", self._timeouts.idle), error)
-        except TimeoutError as error:
-            return self._rest_before(TransportTimeout("total", self._timeouts.total or 0.0), error)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
             return self._rest_before(_translate(error), error)
+
+    def _hurry(self, until: float) -> bool:
+        """Wait no longer than until then for what comes next; False if that is over."""
+        connection = self._response.connection
+        if connection is None or connection.protocol is None:
+            return True  # all of it is here
+        left = until - self._loop.time()
+        if left <= 0:
+            return False
+        connection.protocol.read_timeout = left
+        connection.protocol.start_timeout()
+        return True
 
     def _rest_before(self, failure: TransportError, cause: Exception) -> bytes:
         """What had arrived before *failure*, which aiohttp would raise first; raises it if there is none."""

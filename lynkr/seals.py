@@ -113,6 +113,8 @@ class SealingEncoder:
         return self._encoder.losses
 
     def encode(self, event: Event, /) -> bytes:
+        if type(event) is PartDelta and not self._put_in:
+            return self._encoder.encode(event)
         match event:
             case PartStart():
                 return self._begin(event)

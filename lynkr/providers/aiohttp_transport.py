@@ -293,6 +293,11 @@ class _Chunks:
             decoder.check_complete()
         raise StopAsyncIteration
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing follows what was given: a short body comes in one piece, its end with it."""
+        return self._decoder is None and self._failure is None and self._content.at_eof()
+
     async def _read(self) -> bytes:
         """What has arrived, at least a byte; empty at the end."""
         if self._failure is not None:

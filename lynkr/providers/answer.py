@@ -141,7 +141,9 @@ class Connection:
             if size > limit:
                 raise UpstreamWireError(f"{self.target}: the answer is larger than {limit} bytes")
             pieces.append(piece)
-        return b"".join(pieces)
+            if getattr(self._chunks, "is_over", False) and self._unwrapper is None:
+                break  # said beforehand by a transport that knows
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def read_some(self, limit: int) -> bytes:
         """As much of the body as came whole and fits: an error's text matters less than its status."""

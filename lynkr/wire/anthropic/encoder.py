@@ -16,6 +16,7 @@ from attrs import define, evolve, field, fields
 
 from lynkr.errors import UpstreamWireError
 from lynkr.model import (
+    NO_EXTRAS,
     Event,
     Finish,
     Foreign,
@@ -63,6 +64,10 @@ class _Lane:
     wire_index: int = -1
     waiting: list[PartDelta | PartEnd] = field(factory=list["PartDelta | PartEnd"])
     arguments: list[str] = field(factory=list[str])
+    calls_tool: bool = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.calls_tool = isinstance(self.part, ToolCall)
 
 
 class AnthropicEventEncoder:
@@ -87,6 +92,8 @@ class AnthropicEventEncoder:
         return self._losses.all()
 
     def encode(self, event: Event, /) -> bytes:
+        if type(event) is PartDelta and event.index == self._live and event.extras is NO_EXTRAS:
+            return self._delta(self._lanes[event.index], event)  # nearly always
         if self._ended or (self._start is None) is not isinstance(event, Start):
             raise ValueError(f"{type(event).__name__} out of order")
         match event:
@@ -196,11 +203,11 @@ class AnthropicEventEncoder:
 
     def _delta(self, lane: _Lane, event: PartDelta) -> bytes:
         text = event.text
-        if event.extras.fields:
+        if event.extras is not NO_EXTRAS and event.extras.fields:
             return self._delta_with_extras(lane, event)
         if not text:
             return b""
-        if isinstance(lane.part, ToolCall):
+        if lane.calls_tool:
             lane.arguments.append(text)
         try:
             return b"%b%b}}\n\n" % (lane.prefix, _quoted(text).encode())
@@ -223,7 +230,7 @@ class AnthropicEventEncoder:
                 beside[key] = value
         written: list[bytes] = []
         if beside:
-            if isinstance(lane.part, ToolCall):
+            if lane.calls_tool:
                 lane.arguments.append(event.text)
             others.insert(0, with_extras({"type": kind, name: event.text}, beside))
         elif event.text:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
-from attrs import evolve
+from attrs import evolve, frozen
 
 from lynkr.errors import (
     AllTargetsFailed,
@@ -62,52 +62,94 @@ def fallback(
             error per attempt, in order; `NotSent` when nothing was tried;
             `DeadlineExceeded` when there was no time to try anything.
     """
+    rules = _Rules(
+        max_attempts=max_attempts,
+        panic=panic,
+        budgets=budgets,
+        pause=pause,
+        monotonic=monotonic,
+        sleep=sleep,
+        verdict=verdict,
+    )
 
     def layer(service: Service) -> Service:
         async def send(call: Call) -> Reply:
-            if budgets is None:
-                return await climb(call)
-            budget = budget_of(budgets, call)
-            budget.enter(monotonic())
+            budget = None if budgets is None else budget_of(budgets, call)
+            failure: LynkrError | None = None
+            if budget is not None:
+                budget.enter(monotonic())
             try:
-                return await climb(call)
+                if rules.may_begin_with(call):
+                    # Nearly every call is served by its first target; it does not pay for the ladder.
+                    try:
+                        return await service(call)
+                    except LynkrError as error:
+                        failure = error
+                return await _climb(call, service, rules, failure)
             finally:
-                budget.leave(monotonic())
-
-        async def climb(call: Call) -> Reply:
-            ladder = _Ladder(call, verdict)
-            made = len(call.journal.attempts)
-            while (target := ladder.next()) is not None and made < max_attempts:
-                wait = ladder.pause_before(target, pause)
-                if call.deadline is not None and monotonic() + wait >= call.deadline:
-                    ladder.out_of_time(target)
-                    break
-                budget = None if budgets is None or not made else budget_of(budgets, call)
-                if budget is not None and not budget.withdraw(monotonic()):
-                    break
-                if wait:
-                    await sleep(wait)
-                try:
-                    reply = await service(ladder.call_to(target))
-                except LynkrError as error:
-                    ladder.failed(target, error, budget)
-                else:
-                    if budget is not None:
-                        budget.refund()
-                    ladder.forget()
-                    return reply
-                made = max(len(call.journal.attempts), len(ladder.errors))
-            if panic and (least_bad := ladder.least_bad) is not None:
-                forced = evolve(call, target=least_bad, alternatives=(), forced=True, kind=AttemptKind.PANIC)
-                try:
-                    return await service(forced)
-                finally:
-                    ladder.forget()
-            raise ladder.failure()
+                failure = None  # it holds this frame, which would hold it
+                if budget is not None:
+                    budget.leave(monotonic())
 
         return send
 
     return layer
+
+
+@frozen(kw_only=True)
+class _Rules:
+    max_attempts: int
+    panic: bool
+    budgets: RetryBudgets | None
+    pause: float
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    verdict: Classifier
+
+    def may_begin_with(self, call: Call) -> bool:
+        """Whether *call* may be sent as it is: in time, to its first target, which is not named again."""
+        others = call.alternatives
+        return (
+            not call.journal.attempts
+            and self.max_attempts > 0
+            and (call.deadline is None or self.monotonic() < call.deadline)
+            and (not others or len({call.target, *others}) == 1 + len(others))
+        )
+
+
+async def _climb(call: Call, service: Service, rules: _Rules, failure: LynkrError | None) -> Reply:
+    """Try target after target; *failure* is what became of the first, None if it is still to be tried."""
+    ladder = _Ladder(call, rules.verdict)
+    if failure is not None and (first := ladder.next()) is not None:
+        ladder.failed(first, failure, None)
+    made = max(len(call.journal.attempts), len(ladder.errors))
+    while made < rules.max_attempts and (target := ladder.next()) is not None:
+        wait = ladder.pause_before(target, rules.pause)
+        if call.deadline is not None and rules.monotonic() + wait >= call.deadline:
+            ladder.out_of_time(target)
+            break
+        budget = None if rules.budgets is None or not made else budget_of(rules.budgets, call)
+        if budget is not None and not budget.withdraw(rules.monotonic()):
+            break
+        if wait:
+            await rules.sleep(wait)
+        try:
+            reply = await service(ladder.call_to(target))
+        except LynkrError as error:
+            ladder.failed(target, error, budget)
+        else:
+            if budget is not None:
+                budget.refund()
+            ladder.forget()
+            return reply
+        made = max(len(call.journal.attempts), len(ladder.errors))
+    if rules.panic and (least_bad := ladder.least_bad) is not None:
+        forced = evolve(call, target=least_bad, alternatives=(), forced=True, kind=AttemptKind.PANIC)
+        try:
+            return await service(forced)
+        finally:
+            ladder.forget()
+    raise ladder.failure()
 
 
 class _Ladder:

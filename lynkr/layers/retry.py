@@ -92,7 +92,10 @@ def retry(
 def _pay_in(budgets: RetryBudgets, call: Call, now: float, *, succeeded: bool = False) -> RetryBudget:
     """The call's budget, after the deposit of its first attempt if this is when that ended."""
     budget = budget_of(budgets, call)
-    if all(attempt.kind not in _FURTHER for attempt in call.journal.attempts):
+    attempts = call.journal.attempts
+    if (len(attempts) == 1 and attempts[0].kind is AttemptKind.FIRST) or all(
+        attempt.kind not in _FURTHER for attempt in attempts
+    ):
         budget.deposit(now, succeeded=succeeded)
     return budget
 

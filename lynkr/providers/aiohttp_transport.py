@@ -172,26 +172,28 @@ class _Exchange:
         if "accept-encoding" not in headers:
             headers = {**headers, "accept-encoding": "identity"}
         phase, seconds, longest = _bound_of_head(timeouts)
-        head = asyncio.timeout(longest)
+        alarm = _Alarm(pool.loop, longest)
         try:
-            async with head:
-                began = pool.loop.time()
-                response = await pool.session.request(
-                    request.method,
-                    url,
-                    headers=headers,
-                    data=(io.BytesIO(body) if len(body) > _LARGE_BODY else body) if body else None,
-                    allow_redirects=False,
-                    timeout=pool.limits(timeouts),
-                )
+            response = await pool.session.request(
+                request.method,
+                url,
+                headers=headers,
+                data=(io.BytesIO(body) if len(body) > _LARGE_BODY else body) if body else None,
+                allow_redirects=False,
+                timeout=pool.limits(timeouts),
+            )
+        except asyncio.CancelledError as error:
+            if alarm.has_cancelled():
+                raise TransportTimeout(phase, seconds) from error
+            raise
         except aiohttp.ConnectionTimeoutError as error:
             raise TransportTimeout("connect", timeouts.connect) from error
         except aiohttp.ServerTimeoutError as error:
             raise TransportTimeout("first_byte", timeouts.first_byte) from error
-        except TimeoutError as error:
-            raise TransportTimeout(phase, seconds) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translate(error) from error
+        finally:
+            alarm.stop()
         self._response = response
         pool.open.add(self)
         connection = response.connection
@@ -199,7 +201,7 @@ class _Exchange:
             # From here on the silence to bound is that between two chunks.
             connection.protocol.read_timeout = timeouts.idle
             connection.protocol.start_timeout()
-        return _Response(response, timeouts, None if timeouts.total is None else began + timeouts.total)
+        return _Response(response, timeouts, None if timeouts.total is None else alarm.began + timeouts.total)
 
     async def __aexit__(
         self,
@@ -221,6 +223,36 @@ class _Exchange:
             # close() would first wait for a request body the server may never read.
             connection.transport.abort()
         response.close()
+
+
+class _Alarm:
+    """Cancels the current task after *seconds*: `asyncio.timeout` at a third of its cost.
+
+    It rings while the task waits for something else, so that is what is cancelled.
+    """
+
+    __slots__ = ("_cancelling", "_handle", "_rang", "_task", "began")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("a request is sent in a task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._rang = False
+        self.began = loop.time()
+        self._handle = loop.call_at(self.began + seconds, self._ring)
+
+    def _ring(self) -> None:
+        self._rang = True
+        self._task.cancel()
+
+    def has_cancelled(self) -> bool:
+        """Whether a cancellation that was met is this alarm's and nobody else's too."""
+        return self._rang and self._task.uncancel() <= self._cancelling
+
+    def stop(self) -> None:
+        self._handle.cancel()
 
 
 def _bound_of_head(timeouts: Timeouts) -> tuple[str, float, float]:

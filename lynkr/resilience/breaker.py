@@ -288,28 +288,70 @@ def _counted(
 
 
 class WindowBreaker:
-    """A `CircuitBreaker` in memory.  One event loop's: not safe to call from several threads at once."""
+    """A `CircuitBreaker` in memory.  One event loop's: not safe to call from several threads at once.
 
-    __slots__ = ("config", "data", "name")
+    Most calls of a closed breaker succeed, as the one before did: that moves one count, which is
+    kept beside the data until somebody looks at those.
+    """
+
+    __slots__ = ("_data", "_leave", "_successes", "config", "name")
 
     def __init__(
         self, name: str, config: BreakerConfig | None = None, *, data: BreakerData = NEW_BREAKER
     ) -> None:
         self.name: str = name
         self.config: BreakerConfig = BreakerConfig() if config is None else config
-        self.data: BreakerData = data
+        self._data = data
+        self._successes = 0  # of the last bucket, not yet in it
+        self._leave = Permit(data.generation)
+
+    @property
+    def data(self) -> BreakerData:
+        if self._successes:
+            *before, (tick, good, bad, late) = self._data.buckets
+            buckets = (*before, (tick, good + self._successes, bad, late))
+            self._data = evolve(self._data, buckets=buckets)
+            self._successes = 0
+        return self._data
+
+    @data.setter
+    def data(self, data: BreakerData) -> None:
+        self._data = data
+        self._successes = 0
+        if self._leave.generation != data.generation:
+            self._leave = Permit(data.generation)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is, by the last it heard."""
+        return self._data.state is _CLOSED
 
     def state(self, now: float, /) -> BreakerState:
-        return state_at(self.data, self.config, now)
+        return state_at(self._data, self.config, now)
 
     def status(self, now: float, /) -> BreakerStatus:
         return status_of(self.name, self.data, self.config, now)
 
     def try_acquire(self, now: float, /) -> Permit | None:
+        data = self._data
+        if data.state is _CLOSED and not data.openings and data.changed is not None:
+            return self._leave
         self.data, permit = acquire(self.data, self.config, now)
         return permit
 
     def settle(self, permit: Permit, outcome: Outcome, now: float, /, *, slow: bool = False) -> None:
+        data = self._data
+        if (
+            outcome is Outcome.SUCCESS
+            and not slow
+            and data.state is _CLOSED
+            and permit.generation == data.generation
+            and data.buckets
+            and not data.streak
+            and data.buckets[-1][0] >= int(now * _BUCKETS // self.config.window)
+        ):
+            self._successes += 1
+            return
         self.data = settle(self.data, self.config, permit, outcome, now, slow=slow)
 
     def force(self, state: BreakerState, now: float, /) -> None:

@@ -92,7 +92,7 @@ class MemoryBreakers:
         shut_now = [
             key
             for key, breaker in self._breakers.items()
-            if breaker.data.state is not BreakerState.CLOSED and breaker.state(now) in _SHUT
+            if not breaker.is_closed and breaker.state(now) in _SHUT
         ]
         return frozenset(shut_now) if shut_now else _NONE
 
@@ -101,7 +101,7 @@ class MemoryBreakers:
 
     def _forget_one(self) -> None:
         for key, breaker in self._breakers.items():
-            if breaker.data.state is BreakerState.CLOSED:
+            if breaker.is_closed:
                 del self._breakers[key]
                 return
         self._breakers.popitem(last=False)

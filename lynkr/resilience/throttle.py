@@ -68,9 +68,9 @@ class AdaptiveThrottle:
         return max(tick, self._counts[-1][0]) if self._counts else tick
 
     def _count(self, now: float, *, accepted: bool) -> None:
-        self._expire(now)
         tick = self._tick(now)
         if not self._counts or self._counts[-1][0] != tick:
+            self._expire(now)
             self._counts.append([tick, 0, 0])
         self._counts[-1][1] += 1
         self._counts[-1][2] += accepted

@@ -116,6 +116,7 @@ class AnthropicEventEncoder:
 
     def encode_error(self, error: BaseException, /) -> bytes:
         self._ended = True
+        self._live = None
         return encode_frame(dump(encode_error(error).body), "error")
 
     def ping(self) -> bytes:

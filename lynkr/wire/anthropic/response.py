@@ -88,7 +88,12 @@ def decode_response(body: Mapping[str, Json]) -> Response:
 
 def told(body: Mapping[str, Json]) -> Told | None:
     """See `lynkr.wire.base.TellingCodec`."""
-    answer_id, model, content, usage = (body.get(name) for name in ("id", "model", "content", "usage"))
+    answer_id, model, content, usage = (
+        body.get("id"),
+        body.get("model"),
+        body.get("content"),
+        body.get("usage"),
+    )
     if not (answer_id and isinstance(answer_id, str) and model and isinstance(model, str)):
         return None
     if not isinstance(content, list) or not isinstance(usage, dict):
@@ -102,8 +107,11 @@ def told(body: Mapping[str, Json]) -> Told | None:
             return None
         kind = block.get("type")
         fields = _ORDINARY.get(kind) if isinstance(kind, str) else None
-        if fields is None or any(not isinstance(block.get(name), made) for name, made in fields):
+        if fields is None:
             return None
+        for name, made in fields:
+            if not isinstance(block.get(name), made):
+                return None
         calls += kind == "tool_use"
     try:
         counts = counts_of(usage, "usage")

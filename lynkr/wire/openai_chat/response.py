@@ -208,7 +208,12 @@ def decode_response(body: Node) -> Response:
 
 def told(body: Node) -> Told | None:
     """See `lynkr.wire.base.TellingCodec`."""
-    answer_id, model, choices, usage = (body.get(name) for name in ("id", "model", "choices", "usage"))
+    answer_id, model, choices, usage = (
+        body.get("id"),
+        body.get("model"),
+        body.get("choices"),
+        body.get("usage"),
+    )
     if not (answer_id and isinstance(answer_id, str) and model and isinstance(model, str)):
         return None
     if body.get("error") or not isinstance(usage, dict) or not isinstance(choices, list) or len(choices) != 1:

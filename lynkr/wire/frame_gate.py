@@ -21,22 +21,19 @@ class FrameGate:
             UpstreamWireError: more than `MAX_FRAME_BYTES` came without one.
         """
         held = self._held
-        if not held and data.endswith(b"\n\n"):
-            return data
+        if not held:
+            if data.endswith(b"\n\n"):
+                return data
+            end = _end_of_frames(data, 0)
+            held += data[end:]
+            return data[:end]
         if len(held) > MAX_FRAME_BYTES:
             held.clear()
             raise UpstreamWireError(f"an event of the stream is larger than {MAX_FRAME_BYTES} bytes")
         # A blank line may straddle the seam, but by no more than three bytes.
         searched = max(0, len(held) - 3)
         held += data
-        end = max(
-            (
-                found + len(mark)
-                for mark in (b"\n\n", b"\n\r\n", b"\r\r")
-                if (found := held.rfind(mark, searched)) != -1
-            ),
-            default=0,
-        )
+        end = _end_of_frames(held, searched)
         passed = bytes(held[:end])
         del held[:end]
         return passed
@@ -46,3 +43,14 @@ class FrameGate:
         rest = bytes(self._held)
         self._held.clear()
         return rest
+
+
+def _end_of_frames(data: bytes | bytearray, searched: int) -> int:
+    """Where the last blank line in *data* ends that begins at *searched* or later; 0 if there is none."""
+    end = 0
+    for mark in (b"\n\n", b"\n\r\n", b"\r\r"):
+        # Only one that ends later is of interest: looked for from there, most searches are short.
+        found = data.rfind(mark, max(searched, end - len(mark) + 1))
+        if found != -1:
+            end = found + len(mark)
+    return end

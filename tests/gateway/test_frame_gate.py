@@ -53,3 +53,9 @@ def test_an_event_without_end_is_not_kept_without_bound() -> None:
     with pytest.raises(UpstreamWireError, match="larger than"):
         gate.feed(piece)
     assert gate.rest() == b""
+
+
+@given(st.lists(st.sampled_from([b"a", b"\n", b"\r"])).map(b"".join))
+def test_all_that_is_whole_goes_on_at_once(data: bytes) -> None:
+    ends = [at + len(mark) for mark in (b"\n\n", b"\n\r\n", b"\r\r") if (at := data.rfind(mark)) != -1]
+    assert FrameGate().feed(data) == data[: max(ends, default=0)]

@@ -10,7 +10,6 @@ import math
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from types import AsyncGeneratorType, MappingProxyType, TracebackType
 from typing import Final, Self, TypeAlias, cast
 
@@ -103,7 +102,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         deadline = math.inf if timeout is None else anyio.current_time() + timeout
         try:
-            with anyio.fail_at(deadline) if math.isfinite(deadline) else nullcontext():
+            with anyio.fail_after(timeout):
                 found = await anyio.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error

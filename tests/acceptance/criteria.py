@@ -73,6 +73,9 @@ CRITERIA = (
     )),
     Criterion(10, "No client waits in silence while its upstream lives; an idle upstream has failed.", (
         f"{_RELIABILITY}test_criterion_10_no_client_sees_more_silence_than_it_is_promised",
+        "tests/criteria/test_silence.py::test_criterion_10_by_default_no_client_sees_15_seconds_of_silence",
+        ("tests/criteria/test_silence.py::"
+        "test_criterion_10_by_default_an_upstream_that_is_idle_for_two_minutes_has_failed"),
     )),
     Criterion(11, "A client that leaves stops everything within 250 ms and leaves one record.", (
         f"{_RELIABILITY}test_criterion_11_a_client_that_leaves_stops_everything_within_250_ms",
@@ -95,10 +98,12 @@ CRITERIA = (
         "test_criterion_15_a_429_is_followed_by_one_immediate_try_at_the_same_key_at_most"),
     )),
     Criterion(16, "Equal inputs give equal decisions, in every process and under every hash seed.", (
+        ("tests/criteria/test_determinism.py::"
+        "test_criterion_16_equal_inputs_give_byte_equal_decisions_in_every_process"),
         f"{_ROUTER}test_criterion_16_the_hash_seed_of_the_process_decides_nothing",
         "tests/routing/test_why.py::test_a_digest_is_the_same_in_every_process",
         "tests/test_front_door.py::test_the_pure_core_loads_no_io_either",
-    ), open="The quick profile tries 50 cases of a law, the deep one 2,000, not 100,000."),
+    ), open="CI decides 1,500 cases; all 100,000 with `--hypothesis-profile=deep` (110 s of CPU)."),
     Criterion(17, "A decision says who stood for choice, who fell and why, and what would have changed it.", (
         "tests/routing/test_why.py::test_criterion_17_every_candidate_is_offered_or_left_out_with_a_code",
         "tests/routing/test_why.py::test_the_first_change_is_the_smallest",
@@ -137,7 +142,10 @@ CRITERIA = (
         "test_a_store_that_hangs_holds_up_nobody_and_overflow_is_counted"),
         ("tests/telemetry/test_recorder.py::"
         "test_records_older_than_they_are_kept_are_forgotten_hourly"),
-    ), open="The hour (`nox -s chaos -- --seconds 3600 --workers 64`) is run by hand."),
+    ), open=(
+        "CI runs a soak of minutes, and 10 minutes were run (36,000 requests, +0.019 MB per 1,000); the hour at 64 "
+        "clients (`nox -s chaos -- --seconds 3600 --workers 64`) is run by hand."
+    )),
     Criterion(24, "A marked key in every slot appears in no log, error, row, header or page.", (
         "tests/criteria/test_attack_surface.py::test_criterion_24_no_slot_of_the_settings_shows_in_an_answer",
         "tests/test_canary.py::test_a_gateway_with_everything_on_lets_nothing_out",

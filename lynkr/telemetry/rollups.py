@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Final
 from lynkr.telemetry import rows
 from lynkr.telemetry.record import Query
 from lynkr.telemetry.statements import (
+    ALIKE,
     ATTEMPT_LIST,
     DIMENSIONS,
     SKETCH_LIST,
@@ -36,6 +37,7 @@ from lynkr.telemetry.statements import (
     keys_of,
     ordered,
     sum_list,
+    sum_list_of_alike,
 )
 from lynkr.telemetry.store import ATTEMPT_SUMS
 from lynkr.telemetry.sums import DAY, HOUR, NO_SKETCHES, SUM_NAMES, Dimension, Order
@@ -114,13 +116,13 @@ _MAKE_FRESH: Final = f"""
 """
 _FILL_FRESH: Final = f"""
     INSERT INTO fresh (hour, {", ".join(_FINE)}, {_NAMES})
-    SELECT {DIMENSIONS[Dimension.HOUR]}, {", ".join(_FINE)}, {sum_list(SUM_NAMES)}, {SKETCH_LIST}
-    FROM requests WHERE {{condition}} GROUP BY 1, {", ".join(_FINE)}
+    SELECT {DIMENSIONS[Dimension.HOUR]}, {", ".join(_FINE)}, {sum_list_of_alike(SUM_NAMES)}, {SKETCH_LIST}
+    FROM requests WHERE {{condition}} GROUP BY 1, {", ".join(_FINE)}, {ALIKE}
 """  # noqa: S608 - names of ours
 _FILL_FRESH_SESSIONS: Final = f"""
     INSERT INTO fresh (hour, session, {_NAMES})
-    SELECT {DIMENSIONS[Dimension.HOUR]}, session, {sum_list(SUM_NAMES)}, NULL, NULL
-    FROM requests WHERE {{condition}} GROUP BY 1, session
+    SELECT {DIMENSIONS[Dimension.HOUR]}, session, {sum_list_of_alike(SUM_NAMES)}, NULL, NULL
+    FROM requests WHERE {{condition}} GROUP BY 1, session, {ALIKE}
 """  # noqa: S608 - names of ours
 
 

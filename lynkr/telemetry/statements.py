@@ -113,6 +113,69 @@ def sum_list(names: Sequence[str]) -> str:
     return ", ".join(f"coalesce({SUMS[name]}, 0) AS {name}" for name in names)
 
 
+ALIKE: Final = """
+    heard, (ending = 'failed') + 2 * (ending = 'cancelled') + 4 * (ending = 'ok')
+    + 8 * (cost_microusd IS NULL) + 16 * (baseline_microusd IS NULL) + 32 * (uncached_microusd IS NULL)
+    + 64 * (baseline_uncached_microusd IS NULL) + 128 * (cache_read_tokens IS NULL)
+    + 256 * (input_tokens IS NULL OR output_tokens IS NULL) + 512 * (tier IS NULL)
+"""
+"""What requests have in common that are `alike`: every condition in `SUMS` is then true of all or of none."""
+
+
+def _if(condition: str, value: str = "count(*)") -> str:
+    return f"{value} * ({condition})"
+
+
+_OTHERS: Final = "coalesce(sum(response_cache_microusd), 0) - coalesce(sum(compression_microusd), 0)"
+_SAVED_BY_ALL: Final = "(sum(baseline_microusd) - sum(cost_microusd) - coalesce(sum(overhead_microusd), 0){})"
+_BASELINES_TO: Final = " - sum(baseline_microusd) + sum(coalesce({}, baseline_microusd))"
+_KEPT_HERE: Final = f"(sum(uncached_microusd) - sum(cost_microusd) - {_OTHERS})"
+_OF_ALIKE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "failed": _if("ending = 'failed'"),
+        "cancelled": _if("ending = 'cancelled'"),
+        "cache_known_input": _if("cache_read_tokens IS NOT NULL", "sum(input_tokens)"),
+        "unmeasured": _if("input_tokens IS NULL OR output_tokens IS NULL"),
+        "least_microusd": _if("cost_microusd IS NULL", "sum(least_microusd)"),
+        "unpriced": _if("cost_microusd IS NULL"),
+        "compared": _if(_COMPARED),
+        "saved_microusd": _if(_COMPARED, _SAVED_BY_ALL.format("")),
+        "saved_low_microusd": _if(
+            _COMPARED, _SAVED_BY_ALL.format(_BASELINES_TO.format("baseline_low_microusd"))
+        ),
+        "saved_high_microusd": _if(
+            _COMPARED, _SAVED_BY_ALL.format(_BASELINES_TO.format("baseline_high_microusd"))
+        ),
+        "compared_cost_microusd": _if(_COMPARED, "sum(cost_microusd)"),
+        "compared_baseline_microusd": _if(_COMPARED, "sum(baseline_microusd)"),
+        "compared_overhead_microusd": _if(_COMPARED, "sum(overhead_microusd)"),
+        "itemised": _if(_ITEMISED),
+        "routing_microusd": _if(_ITEMISED, "(sum(baseline_uncached_microusd) - sum(uncached_microusd))"),
+        "prompt_cache_microusd": _if(
+            _ITEMISED, f"({_KEPT_HERE} - sum(baseline_uncached_microusd) + sum(baseline_microusd))"
+        ),
+        "prompt_cache_here_microusd": _if(_ITEMISED, _KEPT_HERE),
+        "response_cache_microusd": _if(_COMPARED, "sum(response_cache_microusd)"),
+        "compression_microusd": _if(_COMPARED, "sum(compression_microusd)"),
+        "routed": _if(_ROUTED),
+        "judged": _if(f"{_ROUTED} AND heard <> 0"),
+        "under": _if(f"{_ROUTED} AND heard & {heard(UNDER)} <> 0"),
+        "looked_at": _if(f"{_ROUTED} AND heard & {heard(JUDGEMENTS)} <> 0"),
+        "over": _if(f"{_ROUTED} AND heard & {_TOO_STRONG} <> 0 AND heard & {heard(UNDER)} = 0"),
+        **{kind.value: _if(f"{_ROUTED} AND heard & {bit} <> 0") for kind, bit in BITS.items()},
+    }
+)
+
+
+def sum_list_of_alike(names: Sequence[str]) -> str:
+    """`sum_list`, where the requests are grouped by `ALIKE` too: a condition is looked at once for a group.
+
+    What is left to do for each request is half as much.  A column that stands bare in a
+    condition is any one request's of its group (sqlite.org/lang_select.html#bareagg).
+    """
+    return ", ".join(f"coalesce({_OF_ALIKE.get(name, SUMS[name])}, 0) AS {name}" for name in names)
+
+
 SKETCH_LIST: Final = "sketch(seconds_to_first_event) AS first_event, sketch(seconds) AS duration"
 
 _ATTEMPT_SUMS: Final[Mapping[str, str]] = MappingProxyType(

@@ -15,9 +15,14 @@ from typing import Final
 _THRESHOLDS: Final = (50_000, 20, 100)
 
 
-def settle() -> None:
-    """Set apart what there is now, for good or until the next call, which frees what died meanwhile."""
-    gc.unfreeze()
-    gc.collect()
+def settle(*, inherited: bool = False) -> None:
+    """Set apart what there is now, for good or until the next call, which frees what died meanwhile.
+
+    What a process *inherited* is not looked through: that would write to every object, and so copy
+    the memory it shares with its parent.
+    """
+    if not inherited:
+        gc.unfreeze()
+        gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

@@ -86,7 +86,7 @@ def first_answer(url: str, body: bytes, headers: dict[str, str], *, patience: fl
 
 
 @contextmanager
-def upstream(*, cpu: int, latency: float = 0.0, gap: float = 0.0) -> Generator[str, None, None]:
+def upstream(*, cpu: int | None, latency: float = 0.0, gap: float = 0.0) -> Generator[str, None, None]:
     """The scripted upstream's URL."""
     words = ["--latency", str(latency), "--gap", str(gap)]
     with process([sys.executable, str(_HERE / "upstream.py"), *words], cpu=cpu) as started:
@@ -140,7 +140,7 @@ port = 0
 
 @contextmanager
 def ready(
-    name: str, command: list[str], *, cpu: int, warm: tuple[str, bytes], url: str | None = None,
+    name: str, command: list[str], *, cpu: int | None, warm: tuple[str, bytes], url: str | None = None,
     headers: dict[str, str] | None = None, env: dict[str, str] | None = None, patience: float = 60.0,
 ) -> Generator[Running, None, None]:  # fmt: skip
     """Start *command* and wait for its first 200 to the *warm* (path, body)."""
@@ -168,8 +168,9 @@ def bare_relay(up: str, warm: tuple[str, bytes], *, cpu: int) -> Generator[Runni
 
 @contextmanager
 def lynkr(
-    up: str, warm: tuple[str, bytes], *, cpu: int, folder: Path, served: str = "anthropic", workers: int = 1
-) -> Generator[Running, None, None]:
+    up: str, warm: tuple[str, bytes], *, cpu: int | None, folder: Path, served: str = "anthropic",
+    workers: int = 1,
+) -> Generator[Running, None, None]:  # fmt: skip
     """lynkr with everything on; *served* is the provider, and so the dialect, of every tier."""
     config = folder / f"lynkr-{served}-{workers}.toml"
     config.write_text(LYNKR.format(served=served, upstream=up, ledger=folder / f"ledger-{served}.db"))

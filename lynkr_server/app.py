@@ -34,7 +34,7 @@ from lynkr.wire.openai_responses import OpenAIResponsesCodec
 from lynkr_server.access import KeyCheck, Unauthorised
 from lynkr_server.admission import Door
 from lynkr_server.colleagues import Colleagues, with_others
-from lynkr_server.dashboard import Dashboard
+from lynkr_server.dashboard.late import LateDashboard, Pages
 from lynkr_server.feedback import MOST_BYTES, keep_feedback, read_feedback
 from lynkr_server.http import (
     JSON_HEADERS,
@@ -86,7 +86,7 @@ class App:
         *,
         models: ServedModels = ServedModels(),  # noqa: B008  # reason: a frozen value
         tenants: Mapping[str, TenantSettings] = MappingProxyType({}),
-        dashboard: Dashboard | None = None,
+        dashboard: Pages | None = None,
         reloader: Reloader | None = None,
         retired: Callable[[], None] = lambda: None,
         colleagues: Colleagues | None = None,
@@ -518,5 +518,5 @@ def create_app(settings: Settings) -> App:
         settings.server,
         models=served_models(settings),
         tenants=settings.tenants,
-        dashboard=Dashboard(settings),
+        dashboard=LateDashboard(settings),
     )

@@ -9,7 +9,7 @@ from lynkr.shared import Shared
 from lynkr_server import collector
 from lynkr_server.app import App
 from lynkr_server.colleagues import Colleagues
-from lynkr_server.dashboard import Dashboard
+from lynkr_server.dashboard.late import LateDashboard
 from lynkr_server.reload import Reloader
 
 
@@ -29,7 +29,7 @@ def app_of(settings: Settings, read: Callable[[], Settings], *, shared: Shared |
         settings.server,
         models=served_models(settings),
         tenants=settings.tenants,
-        dashboard=Dashboard(settings, colleagues=colleagues),
+        dashboard=LateDashboard(settings, colleagues),
         reloader=Reloader(settings, read, shared),
         retired=collector.settle,
         colleagues=colleagues,

@@ -23,9 +23,9 @@ from lynkr.providers.http_provider import Counting, HTTPProvider
 from lynkr.providers.making import NOT_COUNTED, checked_url
 from lynkr.providers.setup import Setup
 from lynkr.providers.sigv4 import Scope
+from lynkr.wire import bedrock as bedrock_wire
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.aws_eventstream import MEDIA_TYPE, Message, MessageDecoder
-from lynkr.wire.bedrock import BedrockConverseCodec
 from lynkr.wire.json_body import dump, parse_value
 from lynkr.wire.sse import encode_frame
 
@@ -59,7 +59,7 @@ def converse(setup: Setup) -> HTTPProvider:
     model = f"{base}/model/{{model}}"
     return HTTPProvider(
         name=setup.name,
-        codec=BedrockConverseCodec(),
+        codec=bedrock_wire.BedrockConverseCodec(),
         endpoint=ModelEndpoint(f"{model}/converse", f"{model}/converse-stream"),
         transport=setup.transport,
         auth=_auth(setup),
@@ -199,7 +199,7 @@ class InvokeModelCodec(AnthropicCodec):
     def decode_error(
         self, status: int, headers: Mapping[str, str], body: bytes, /, *, target: str
     ) -> UpstreamError:
-        return BedrockConverseCodec().decode_error(status, headers, body, target=target)
+        return bedrock_wire.BedrockConverseCodec().decode_error(status, headers, body, target=target)
 
 
 @frozen

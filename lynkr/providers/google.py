@@ -25,9 +25,9 @@ from lynkr.providers.http_provider import Counting, HTTPProvider
 from lynkr.providers.making import NOT_COUNTED, checked_url
 from lynkr.providers.setup import Setup
 from lynkr.secret import Secret
+from lynkr.wire import gemini as gemini_wire
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
-from lynkr.wire.gemini import GeminiCodec
 from lynkr.wire.json_body import dump, parse_value
 
 GEMINI_API: Final = "https://generativelanguage.googleapis.com/v1beta"
@@ -70,7 +70,7 @@ def gemini(setup: Setup) -> HTTPProvider:
         _whole_request,
         "totalTokens",
     )
-    speech = _Speech(GeminiCodec(), _generate(f"{base}/models"), auth, _GEMINI_RULES, counting)
+    speech = _Speech(gemini_wire.GeminiCodec(), _generate(f"{base}/models"), auth, _GEMINI_RULES, counting)
     return _provider(setup, speech)
 
 
@@ -114,7 +114,7 @@ def vertex(setup: Setup) -> HTTPProvider:
     counting = Counting(
         GoogleEndpoint(f"{models}/{{model}}:countTokens", "", _KEPT), _GEMINI_RULES, _counted, "totalTokens"
     )
-    speech = _Speech(GeminiCodec(), _generate(models), _auth(setup), _GEMINI_RULES, counting)
+    speech = _Speech(gemini_wire.GeminiCodec(), _generate(models), _auth(setup), _GEMINI_RULES, counting)
     return _provider(setup, speech)
 
 

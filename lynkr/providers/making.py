@@ -15,9 +15,9 @@ from lynkr.providers.endpoints import FixedEndpoint, SiblingEndpoint
 from lynkr.providers.http_provider import Counting, HTTPProvider
 from lynkr.providers.setup import Setup
 from lynkr.routing.decision import UNKNOWN_PROFILE, Profile, Target
+from lynkr.wire import ollama as ollama_wire
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.base import Codec
-from lynkr.wire.ollama import OllamaChatCodec
 from lynkr.wire.openai_chat import OpenAIChatCodec
 from lynkr.wire.openai_responses import OpenAIResponsesCodec
 
@@ -103,7 +103,7 @@ def codec_of(format: WireFormat) -> Codec:
         case WireFormat.ANTHROPIC_MESSAGES:
             return AnthropicCodec()
         case WireFormat.OLLAMA_CHAT:
-            return OllamaChatCodec()
+            return ollama_wire.OllamaChatCodec()
         case _:
             raise ConfigError(f"no codec speaks {format}")
 

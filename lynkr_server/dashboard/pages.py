@@ -25,6 +25,7 @@ from lynkr_server.colleagues import Colleagues
 from lynkr_server.dashboard.assets import read_assets
 from lynkr_server.dashboard.door import AdminDoor, NotAdmitted, TooManyGuesses, WrongKey, session_cookie
 from lynkr_server.dashboard.insights import recommendations_json
+from lynkr_server.dashboard.late import ROOT
 from lynkr_server.dashboard.overview import overview_json
 from lynkr_server.dashboard.policy import policy_json
 from lynkr_server.dashboard.reading import Reading
@@ -36,7 +37,7 @@ from lynkr_server.dashboard.usage import usage_json
 from lynkr_server.http import ClientGone, Incoming, read_body, send_whole
 
 _LOG: Final = logging.getLogger("lynkr.server.dashboard")
-_ROOT: Final = "/dashboard"
+_ROOT: Final = ROOT
 _API: Final = f"{_ROOT}/api/"
 _ASSETS: Final = f"{_ROOT}/assets/"
 _MAX_BODY: Final = 16 * 1024
@@ -107,7 +108,8 @@ class DashboardOff(ClientWireError):
 class Dashboard:
     """Every path at and below ``/dashboard``, for a gateway of *settings*.
 
-    *colleagues* are the other workers of its server, where there are any.  *clock* is in Unix seconds.
+    *colleagues* are the other workers of its server, where there are any.  *clock* is in Unix seconds, and so
+    is when the gateway *started*, now if it is not said.
     """
 
     def __init__(
@@ -116,10 +118,11 @@ class Dashboard:
         *,
         colleagues: Colleagues | None = None,
         clock: Callable[[], float] = time.time,
+        started: float | None = None,
     ) -> None:
         self._colleagues = colleagues
         self._clock = clock
-        self._started = clock()
+        self._started = clock() if started is None else started
         self._door: AdminDoor | None = None
         self._key: Secret | None = None
         self.obey(settings)

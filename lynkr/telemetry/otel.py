@@ -3,7 +3,8 @@
 Theory of operation.  A request's span begins when its first attempt is sent,
 with the time it came as its start: only then is it known whom it goes to,
 which samplers ask.  Each attempt gets a span below it, whose context goes to
-the provider as ``traceparent``.  Nothing else is done on the request's path.
+the provider as ``traceparent``, and of a stream it is noted when each chunk came.  Nothing else is
+done on the request's path.
 When the request has ended, `observe` (in the observers' thread) fills the
 spans in from its record and ends them at the times recorded; a request that
 never got as far as an attempt gets its span there.
@@ -13,9 +14,10 @@ The API alone is used here: any tracer and meter provider will do.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from time import monotonic
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 from attrs import define, evolve, field, frozen
 from opentelemetry import metrics, trace
@@ -44,6 +46,7 @@ _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _NANO: Final = 1e9
 _MICRO: Final = 1e-6
 _OTHER: Final = "other"
+_MOST_GAPS: Final = 4_096  # of one answer's chunks that are timed
 
 
 @frozen
@@ -63,6 +66,49 @@ class _Trace:
     at: float
     span: Span | None = None
     attempts: list[Span] = field(factory=list[Span])
+    gaps: list[float] = field(factory=list[float])
+
+
+_Item = TypeVar("_Item")
+_Item_co = TypeVar("_Item_co", covariant=True)
+
+
+class _Stream(Protocol[_Item_co]):
+    def __aiter__(self) -> Self: ...
+
+    def __anext__(self) -> Awaitable[_Item_co]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class _Timed(Generic[_Item]):
+    """Passes a stream on, noting in *gaps* the seconds between chunks: what comes of it at once is one."""
+
+    __slots__ = ("_gaps", "_last", "_stream")
+
+    def __init__(self, stream: _Stream[_Item], gaps: list[float]) -> None:
+        self._stream = stream
+        self._gaps = gaps
+        self._last: float | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> _Item:
+        item = await self._stream.__anext__()
+        now = monotonic()
+        if self._last is not None and len(self._gaps) < _MOST_GAPS:
+            self._gaps.append(now - self._last)
+        self._last = now
+        return item
+
+    def take_ready(self) -> Sequence[_Item]:
+        """See `lynkr.service.take_ready`: of a chunk that was noted."""
+        take: Callable[[], Sequence[_Item]] | None = getattr(self._stream, "take_ready", None)
+        return () if take is None else take()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class OpenTelemetry:
@@ -112,7 +158,16 @@ class OpenTelemetry:
         def layer(service: Service) -> Service:
             async def send(call: Call) -> Reply:
                 followed = call.trace
-                return await service(self._attempt(followed, call) if isinstance(followed, _Trace) else call)
+                if not isinstance(followed, _Trace):
+                    return await service(call)
+                reply = await service(self._attempt(followed, call))
+                if not call.request.stream:
+                    return reply
+                followed.gaps.clear()  # a later attempt's answer is the one that is read
+                return reply.over(
+                    None if reply.events is None else _Timed(reply.events, followed.gaps),
+                    None if reply.raw is None else _Timed(reply.raw, followed.gaps),
+                )
 
             return send
 
@@ -213,6 +268,9 @@ class OpenTelemetry:
         meters.duration.record(record.seconds, {**about, **failure})
         if record.stream and record.seconds_to_first_event is not None:
             meters.first_chunk.record(record.seconds_to_first_event, about)
+        if isinstance(ended.trace, _Trace):
+            for gap in tuple(ended.trace.gaps):
+                meters.output_chunk.record(gap, about)
         of_tokens = {**about, NAMES.modality: UNKNOWN_MODALITY}
         for counter, count in (
             (meters.input_tokens, usage.input),
@@ -256,6 +314,7 @@ class _Meters:
         rows = INSTRUMENTS
         self.duration = histogram(rows.duration)
         self.first_chunk = histogram(rows.first_chunk)
+        self.output_chunk = histogram(rows.output_chunk)
         self.input_tokens = counter(rows.input_tokens)
         self.output_tokens = counter(rows.output_tokens)
         self.cache_read_tokens = counter(rows.cache_read_tokens)

@@ -88,6 +88,12 @@ class Instruments:
     first_chunk: Instrument = Instrument(
         "gen_ai.client.inference.time_to_first_chunk", "s", "Time to receive the first chunk.", _SECONDS
     )
+    output_chunk: Instrument = Instrument(
+        "gen_ai.client.inference.time_per_output_chunk",
+        "s",
+        "Time from the end of one chunk to the end of the next.",
+        _SECONDS,
+    )
     input_tokens: Instrument = Instrument(
         "gen_ai.client.inference.usage.input_tokens", "{token}", "Input tokens, cached ones included."
     )

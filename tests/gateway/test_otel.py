@@ -17,11 +17,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from lynkr.errors import ConfigError
 from lynkr.gateway import Gateway
 from lynkr.model import Message, Request, WireFormat
+from lynkr.routing import PipelineRouter, Target, Tier
 from lynkr.secret import Secret
 from lynkr.settings import Settings
 from lynkr.telemetry.otel import OpenTelemetry
 from lynkr.telemetry.semconv import INSTRUMENTS, NAMES
-from lynkr.testing.faults import script, status
+from lynkr.testing.faults import drip, script, status
 from tests.gateway.house import EASY, HARD, House, body_of, house
 from tests.telemetry.collector import Collector, attributes, collecting
 
@@ -182,6 +183,26 @@ async def test_retries_and_fallbacks_are_siblings_and_the_request_is_named_after
     assert attributes(request.attributes)["lynkr.attempts"] == 2
 
 
+async def test_the_chunks_of_a_stream_are_timed_after_the_first_and_those_of_no_whole_answer() -> None:
+    name = "gen_ai.client.inference.time_per_output_chunk"
+    with collecting() as collector:
+        async with observed(collector) as running:
+            whole = await relay(running, body())
+            running.simulator.play(script(then=drip(0.02, size=200)))
+            for dialect in (
+                WireFormat.OPENAI_CHAT,
+                WireFormat.ANTHROPIC_MESSAGES,
+            ):  # passed on, and translated
+                await body_of(await running.gateway.relay(dialect, body(stream=True), {}))
+    assert whole
+    points = collector.metrics[name].histogram.data_points
+    (point,) = points
+    assert tuple(point.explicit_bounds) == INSTRUMENTS.output_chunk.buckets
+    assert attributes(point.attributes)["gen_ai.request.model"] == "gpt-4.1-nano"
+    assert point.count >= 4
+    assert point.sum >= point.count * 0.01  # the pause between chunks, as its client felt it
+
+
 async def test_a_failed_request_has_a_type_of_error_and_nobodys_words() -> None:
     with collecting() as collector:
         async with observed(collector) as running:
@@ -276,7 +297,7 @@ async def test_a_programs_own_tracer_sees_lynkrs_spans_below_its_own() -> None:
     async with (
         house() as plain,
         Gateway(
-            router=plain.gateway._planner._router,
+            router=PipelineRouter({Tier.SIMPLE: (Target("chat", "gpt-4.1-nano"),)}),
             providers=tuple(plain.gateway._providers.values()),
             tracer=OpenTelemetry(tracer_provider=provider),
         ) as gateway,

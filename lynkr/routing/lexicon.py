@@ -519,9 +519,11 @@ UNSPACED: Final = tuple(
 
 Phrase: TypeAlias = tuple[bytes, frozenset[bytes], bytes, int]
 """Its rarest word but one, all its words, the phrase between spaces, and its group's place in `GROUPS`."""
-Entry: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[Phrase, ...]]
-"""What one word of the vocabulary leads to: its groups' places anywhere, in orders and outside of orders,
-and the phrases whose rarest word it is.  A plain tuple, because a named one is slower to take apart.
+Orders: TypeAlias = tuple[bytes, tuple[int, ...], tuple[int, ...]]
+"""A word, and its groups' places in orders and outside of orders."""
+Entry: TypeAlias = tuple[tuple[int, ...], Orders | None, tuple[Phrase, ...]]
+"""What one word of the vocabulary leads to: its groups' places anywhere, those that depend on where it
+stands, and the phrases whose rarest word it is.  A plain tuple, because a named one is slower to take apart.
 """
 
 
@@ -546,7 +548,8 @@ def _entries(groups: Sequence[Group]) -> dict[bytes, Entry]:
     entries: dict[bytes, Entry] = {}
     for key in {**uses, **phrases}:
         anywhere, in_orders, outside_orders = uses.get(key, ([], [], []))
-        entry = (tuple(anywhere), tuple(in_orders), tuple(outside_orders), tuple(phrases.get(key, ())))
+        orders = (key, tuple(in_orders), tuple(outside_orders)) if in_orders or outside_orders else None
+        entry: Entry = (tuple(anywhere), orders, tuple(phrases.get(key, ())))
         entries[key] = shared.setdefault(entry, entry)
     return entries
 

@@ -38,6 +38,7 @@ from lynkr.routing.openers import (
 # Name of each group with its points for 0, 1, 2, ... hits; no group grows beyond 8.
 _MOST_HITS: Final = 8
 _POINTS: Final = tuple((group.name, tuple(map(group.points, range(_MOST_HITS + 1)))) for group in GROUPS)
+_NO_POINTS: Final[tuple[float, ...]] = (0.0,)
 _PLACES: Final = {group.name: place for place, group in enumerate(GROUPS)}
 _NUMBER: Final = _PLACES["number"]
 _STOP: Final = b"\x01"
@@ -200,14 +201,21 @@ def read_words(text: str) -> tuple[Reading, list[bytes]]:
     count = len(words) - clauses
     # Some alphabets write no spaces: six of their bytes count as a word.
     foreign = len(raw) - len(prose)
-    hits = _hits(words, seen)
+    found = _hits(words, seen, marked)
     if foreign > 3 * count:
         count = max(count, foreign // 6)
-        hits = _with_unspaced(hits, prose)
+        found += [group for term, group in UNSPACED if term in prose]
+    # The order of a set of words depends on the hash seed, that of the groups must not.
+    found.sort()
     points: dict[str, float] = {}
-    for group, times in hits.items():
-        name, worth = _POINTS[group]
-        points[name] = worth[times] if times <= _MOST_HITS else worth[_MOST_HITS]
+    last, name, worth, times = -1, "", _NO_POINTS, 0
+    for group in found:
+        if group != last:
+            last, times = group, 0
+            name, worth = _POINTS[group]
+        if times < _MOST_HITS:
+            times += 1
+        points[name] = worth[times]
     if length > len(prose):
         count = count * length // len(prose)
     others = len(signs) - digits
@@ -219,7 +227,7 @@ def read_words(text: str) -> tuple[Reading, list[bytes]]:
         known = None
     else:
         is_formula = has_formulas and (digits > 0 or "maths" in points)
-        has_numbers = digits >= 2 or hits.get(_NUMBER, 0) >= 2
+        has_numbers = digits >= 2 or found.count(_NUMBER) >= 2
         known = _MATHS if _is_problem(seen, points, has_numbers, is_formula) else None
     opener, is_knowledge = _opening(words)
     reading = Reading(
@@ -239,13 +247,6 @@ def read_words(text: str) -> tuple[Reading, list[bytes]]:
         known,
     )
     return reading, words
-
-
-def _with_unspaced(hits: dict[int, int], prose: str) -> dict[int, int]:
-    for term, group in UNSPACED:
-        if term in prose:
-            hits[group] = hits.get(group, 0) + 1
-    return dict(sorted(hits.items()))
 
 
 def _kind(words: Sequence[bytes], points: Mapping[str, float]) -> AskKind:
@@ -333,32 +334,24 @@ def _items(seen: AbstractSet[bytes]) -> int:
     return number
 
 
-def _hits(words: Sequence[bytes], seen: AbstractSet[bytes]) -> dict[int, int]:
-    """How many words and phrases of each group were found, by the group's place and in that order."""
+def _hits(words: Sequence[bytes], seen: AbstractSet[bytes], marked: bytes) -> list[int]:
+    """The places of the groups whose words and phrases were found, each as often as they were."""
     found: list[int] = []
-    joined = b""
-    entry_of = ENTRIES.get
-    for word in seen:
-        entry = entry_of(word)
-        if entry is None:
-            continue
-        anywhere, in_orders, outside_orders, phrases = entry
-        if anywhere:
-            found += anywhere
-        if in_orders or outside_orders:
+    likely: list[tuple[bytes, int]] = []
+    for anywhere, orders, phrases in filter(None, map(ENTRIES.get, seen)):
+        found += anywhere
+        if orders is not None:
+            word, in_orders, outside_orders = orders
             found += in_orders if _gives_an_order(words, word) else outside_orders
         if phrases:
             for second, parts, phrase, group in phrases:
                 if second in seen and parts <= seen:
-                    joined = joined or b" %b " % b" ".join(words)
-                    if phrase in joined:
-                        found.append(group)
-    # The order of a set of words depends on the hash seed.
-    found.sort()
-    counts: dict[int, int] = {}
-    for group in found:
-        counts[group] = counts.get(group, 0) + 1
-    return counts
+                    likely.append((phrase, group))
+    if likely:
+        # Most texts have a single space between any two words already.
+        joined = b" %b " % b" ".join(words) if b"  " in marked else marked
+        found += [group for phrase, group in likely if phrase in joined]
+    return found
 
 
 def _gives_an_order(words: Sequence[bytes], verb: bytes) -> bool:

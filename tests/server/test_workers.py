@@ -1,5 +1,6 @@
 """`lynkr serve --workers N` as a real command: one port, one gateway, however its processes fare."""
 
+import json
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lynkr.testing import Simulator, drip, script
+from lynkr.testing import Simulator, drip, script, status
 from tests.server.running import Upstream, eventually, message, upstream
 from tests.server.test_process import (
     CHAT,
@@ -46,13 +47,13 @@ def below() -> Iterator[Upstream]:
 def children(pid: int) -> set[int]:
     """The processes whose parent is *pid* and that have not ended."""
     found = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
+    for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, parent = status.read_text().rpartition(")")[2].split()[:2]
+            state, parent = entry.read_text().rpartition(")")[2].split()[:2]
         except (FileNotFoundError, ProcessLookupError):
             continue
         if int(parent) == pid and state != "Z":
-            found.add(int(status.parent.name))
+            found.add(int(entry.parent.name))
     return found
 
 
@@ -356,6 +357,13 @@ def test_a_conversation_goes_on_at_whichever_worker_gets_it(
         (folder,) = process.ledger.parent.glob("*.run-*")
         assert folder.stat().st_mode & 0o777 == 0o700
         assert (folder / "responses.sqlite3").stat().st_mode & 0o777 == 0o600
+        # A stream's answer can be gone on from as soon as its last byte is there, and not later.
+        body = {"model": "messages:m", "input": "a third is quince", "stream": True}
+        for _ in range(5):
+            streamed = one.post("/v1/responses", json=body).text
+            told = json.loads(streamed.rstrip().rpartition("data: ")[2])
+            assert told["type"] == "response.completed"
+            respond(two, "which was it?", told["response"]["id"])
         unknown = {"model": "messages:m", "input": "x", "previous_response_id": "resp_lynkr_none"}
         assert two.post("/v1/responses", json=unknown).status_code == 400
     process.stop()
@@ -428,6 +436,59 @@ def test_who_logs_in_at_one_worker_is_known_to_all_and_logged_out_of_all(
         ]
         assert wrong.count(401) <= 11, "all together allow no more guesses than one would"
         assert wrong[-1] == 429
+
+
+def test_a_circuit_that_opens_at_one_worker_is_open_at_all(
+    start: Callable[..., Process], below: Upstream
+) -> None:
+    below.simulator.play(script(then=status(500)), "broken")
+    process = start(f"{TWO}\n[resilience]\nmax_attempts = 1")
+    with client_of(process, 1) as one, client_of(process, 2) as two:
+
+        def opened(client: httpx.Client) -> bool:
+            return bool(client.get("/health/ready").json()["circuits_open"])
+
+        assert not opened(two)
+        for _ in range(5):
+            assert ask(one, "chat:broken") >= 500
+        eventually(lambda: opened(one) and opened(two), within=3)
+
+
+PATIENT = """
+import sys
+from functools import partial
+import lynkr_server.workers as workers
+from lynkr_server.__main__ import main
+workers.Supervisor = partial(workers.Supervisor, patience=3.0)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_worker_that_stands_still_is_killed_and_replaced(tmp_path: Path, below: Upstream) -> None:
+    path = configuration(tmp_path, below.url, TWO)
+    with subprocess.Popen(
+        [sys.executable, "-c", PATIENT, "--config", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    ) as popen:
+        try:
+            assert popen.stdout is not None
+            url = popen.stdout.readline().removeprefix("listening on ").strip()
+            process = Process(popen, url, tmp_path / "ledger.sqlite3")
+            stuck = min(children(popen.pid))
+            os.kill(stuck, signal.SIGSTOP)
+            eventually(lambda: len(children(popen.pid) - {stuck}) == 2)
+            for worker in (1, 2):
+                with client_of(process, worker) as client:
+                    assert ask(client) == 200
+            process.stop()
+            code, errors = process.ended()
+            assert code == 0
+            assert "has not answered; it is killed" in errors
+        finally:
+            popen.kill()
 
 
 # --- Starts that fail, and workers that do ------------------------------------------------------------

@@ -11,6 +11,7 @@ import textwrap
 from collections import UserList
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -375,6 +376,8 @@ def test_several_processes_write_to_one_new_file(path: Path) -> None:
         assert writer.returncode == 0
         assert said.split() == [str(i) for i in range(10)]
     assert count(path) == 3 * 10 * 19 + 10  # the shared ids once
+    with closing(SQLiteStore(path)) as store:
+        assert store.totals(Query()).requests == count(path), "the roll-ups too"
 
 
 def test_kill_9_keeps_every_batch_that_was_acknowledged(path: Path) -> None:

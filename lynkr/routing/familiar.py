@@ -26,7 +26,8 @@ Tools: TypeAlias = tuple[ToolSpec | ForeignTool, ...]
 
 MOST_TOOLS: Final = 32
 MOST_ASKS: Final = 2_048
-MOST_BYTES: Final = 8 * 1_048_576
+MOST_BYTES: Final = 4 * 1_048_576
+"""Of the text of messages: that of some twenty long sessions."""
 _MOST_ONCE: Final = 512
 
 

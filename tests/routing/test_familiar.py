@@ -4,7 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lynkr.model import Message, Request, Role, Text, ToolCall, ToolResult, ToolSpec
-from lynkr.routing import PipelineRouter, Snapshot, features_of
+from lynkr.planner import Planner
+from lynkr.resilience import MemoryBreakers
+from lynkr.routing import Decision, PipelineRouter, Snapshot, Target, Tier, TierRouter, features_of
+from lynkr.routing.decision import NO_CONSTRAINTS, NO_RATES
 from lynkr.routing.familiar import Familiar
 from lynkr.routing.history import BLOCK, Block
 from lynkr.testing import agent_sessions, requests, snapshots
@@ -100,3 +103,48 @@ def test_a_conversation_that_grows_is_seen_as_if_it_were_new(turns: int, more: i
     for end in (2 * turns, 2 * turns, 2 * turns, 2 * turns + more, len(said)):
         request = Request(model="auto", messages=tuple(said[:end]))
         assert features_of(request, familiar=familiar) == features_of(request)
+
+
+ONLY = Target("ollama", "qwen3")
+
+
+class Plain:
+    """A router that wants to know of nothing."""
+
+    def route(self, request: Request, snapshot: Snapshot, /) -> Decision:
+        return Decision(Tier.SIMPLE, 0.0, (ONLY,))
+
+
+class Recalling(Plain):
+    def __init__(self) -> None:
+        self.given: list[Familiar | None] = []
+
+    def route(self, request: Request, snapshot: Snapshot, /, *, familiar: Familiar | None = None) -> Decision:
+        self.given.append(familiar)
+        return super().route(request, snapshot)
+
+
+def planner_of(router: TierRouter) -> Planner:
+    return Planner(
+        router,
+        providers={},
+        aliases={},
+        breakers=MemoryBreakers(),
+        pins=None,
+        rates=NO_RATES,
+        constraints=lambda _context: NO_CONSTRAINTS,
+        clock=lambda: 0.0,
+    )
+
+
+def test_a_planner_gives_what_is_known_to_a_router_that_takes_it() -> None:
+    asked, router = Request(model="auto", messages=(Message.user("hello"),)), Recalling()
+    planner = planner_of(router)
+    assert planner.plan(asked, None).targets == planner.plan(asked, None).targets == (ONLY,)
+    assert isinstance(router.given[0], Familiar)
+    assert router.given[0] is router.given[1]
+
+
+def test_a_router_that_knows_nothing_of_it_is_asked_all_the_same() -> None:
+    planner = planner_of(Plain())
+    assert planner.plan(Request(model="auto", messages=(Message.user("hello"),)), None).targets == (ONLY,)

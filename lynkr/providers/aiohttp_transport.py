@@ -338,6 +338,7 @@ class _Chunks:
         if until is not None and until - self._loop.time() < self._timeouts.idle and not self._hurry(until):
             return self._rest_before(TransportTimeout("total", self._timeouts.total or 0.0), TimeoutError())
         try:
+            _join_pieces(self._content)
             return await self._content.readany()
         except aiohttp.ServerTimeoutError as error:
             if until is not None and self._loop.time() >= until - _TICK:
@@ -368,6 +369,19 @@ class _Chunks:
         if not rest:
             raise failure
         return rest
+
+
+def _join_pieces(content: aiohttp.StreamReader) -> None:
+    """Make one of the pieces that wait to be read.
+
+    Each chunk of HTTP's is a piece, and aiohttp keeps its books over each: of a burst of 200 events
+    that costs more than reading what they say.  Were its buffer elsewhere, they would be read as they are.
+    """
+    held: deque[bytes] | None = getattr(content, "_buffer", None)
+    if held is not None and len(held) > 1 and not getattr(content, "_buffer_offset", 1):
+        joined = b"".join(held)
+        held.clear()
+        held.append(joined)
 
 
 def _translate(error: Exception) -> TransportError:

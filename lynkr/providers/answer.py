@@ -420,7 +420,8 @@ class PassedBytes:
             reading.feed(chunk)  # all of it is of one event
             return
         if not reading.primed:
-            reading.feed(chunk[:at])
+            if at:
+                reading.feed(chunk[:at])
             while not reading.primed and at < len(chunk):
                 begun, at = at, chunk.find(b"\n\n", at) + 2
                 if at == 1:

@@ -38,7 +38,9 @@ def content_decoder(headers: Mapping[str, str]) -> Inflate | None:
     Raises:
         TransportError: an encoding nobody asked for.
     """
-    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if "content-encoding" not in headers:
+        return None
+    encoding = headers["content-encoding"].strip().lower()
     match encoding:
         case "identity" | "":
             return None

@@ -13,6 +13,7 @@ from attrs import frozen
 from lynkr.errors import UpstreamWireError
 
 MAX_FRAME_BYTES: Final = 32 * 1024 * 1024
+_BOM: Final = b"\xef\xbb\xbf"
 
 
 @frozen
@@ -48,6 +49,34 @@ class FrameDecoder:
         Raises:
             UpstreamWireError: a line is not UTF-8, or a frame is too large.
         """
+        if not self._started and data and not self._buffer and data[0] != _BOM[0]:
+            self._started = True
+        if not self._started or not self.is_between or b"\r" in data:
+            yield from self._by_line(data)
+            return
+        *events, rest = data.split(b"\n\n")
+        for event in events:
+            frame = self._at_once(event)
+            if frame is not None:
+                yield frame
+            else:
+                yield from self._by_line(event + b"\n\n")
+        if rest:
+            yield from self._by_line(rest)
+
+    def _at_once(self, event: bytes) -> Frame | None:
+        """The frame of a whole *event* in the usual shape; None where its lines are to be read."""
+        name, line = b"", event
+        if event.startswith(b"event: "):
+            name, _, line = event[7:].partition(b"\n")
+        if not line.startswith(b"data: ") or b"\n" in line or len(event) > self._max:
+            return None
+        try:
+            return Frame(name.decode("utf-8"), line[6:].decode("utf-8"))
+        except UnicodeDecodeError:
+            return None
+
+    def _by_line(self, data: bytes) -> Iterator[Frame]:
         self._buffer += data
         for line in self._lines():
             frame = self._take(line)
@@ -100,7 +129,7 @@ class FrameDecoder:
     def _take(self, line: bytes) -> Frame | None:
         if not self._started:
             self._started = True
-            line = line.removeprefix(b"\xef\xbb\xbf")
+            line = line.removeprefix(_BOM)
         if not line:
             if not self._data:
                 self._event = ""

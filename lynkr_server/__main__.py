@@ -90,7 +90,7 @@ def _run(settings: Settings, read: Callable[[], Settings], *, dashboard: bool) -
         if dashboard:
             settings, read, notice = _with_dashboard(settings, read, url_of(sockets[0]))
         app = app_of(settings, read)
-        collector.settle()
+        collector.start()
         server = Server(app, settings.server, notice=notice)
         server.run(sockets)
     return 1 if server.force_exit or not server.started else 0

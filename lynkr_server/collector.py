@@ -15,14 +15,18 @@ from typing import Final
 _THRESHOLDS: Final = (50_000, 20, 100)
 
 
-def settle(*, inherited: bool = False) -> None:
-    """Set apart what there is now, for good or until the next call, which frees what died meanwhile.
+def start() -> None:
+    """Set apart what the start has made, and look through the rest rarely from now on.
 
-    What a process *inherited* is not looked through: that would write to every object, and so copy
-    the memory it shares with its parent.
+    Nothing is collected: imports leave a dozen dead objects, which are found in 30 ms to 70 ms; and to look
+    through what a worker has inherited would copy the memory it shares with its parent.
     """
-    if not inherited:
-        gc.unfreeze()
-        gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
+
+
+def settle() -> None:
+    """Free what has died of what was set apart, and set apart what there is now."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

@@ -108,7 +108,7 @@ def serve(
     except LynkrError as error:
         line.say(Word.FAILED, f"2 {error}".encode())
         return 2
-    collector.settle(inherited=True)
+    collector.start()
     server = WorkerServer(app, own, line, newer)
     server.run(list(sockets))
     sys.stdout.flush()

@@ -128,17 +128,23 @@ def test_a_gateway_replaced_by_a_reload_is_freed_once_the_collector_has_been_set
 
 
 SETTLED = """
-import gc, sys
+import gc, weakref
 import lynkr, lynkr_server.collector
 assert gc.get_freeze_count() == 0, "an import settles nothing"
 before = gc.get_threshold()
-lynkr_server.collector.settle()
+lynkr_server.collector.start()
 assert gc.get_freeze_count() > 1000
 assert gc.get_threshold()[0] > before[0]
 frozen = gc.get_freeze_count()
-ring = []; ring.append(ring); held = [[] for _ in range(2000)]
+class Ring: pass
+ring = Ring(); ring.me = ring; dead = weakref.ref(ring); held = [[] for _ in range(20_000)]
+lynkr_server.collector.start()
+del ring
+gc.collect()
+assert dead() is not None, "what is set apart is not looked through"
 lynkr_server.collector.settle()
-assert frozen + 1000 < gc.get_freeze_count() < frozen + 3000
+assert dead() is None
+assert frozen + 10_000 < gc.get_freeze_count()
 """
 
 

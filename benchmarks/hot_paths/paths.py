@@ -27,6 +27,7 @@ from lynkr.settings import Settings
 from lynkr.telemetry.record import Ending
 from lynkr.wire.anthropic import AnthropicCodec
 from lynkr.wire.json_body import parse_body
+from lynkr.wire.piece_store import PieceStore
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "gateway"))
 
@@ -142,6 +143,14 @@ def _decode(size: str) -> Run:
     return run
 
 
+def _read(size: str) -> Run:
+    """Parse and decode, where the tools and earlier messages have come before."""
+    codec, known = AnthropicCodec(), PieceStore()
+    return _over(
+        bodies.bodies(size, "messages", stream=False), lambda body: codec.decode_body(known.read(body))
+    )
+
+
 def splice(_closing: ExitStack) -> Run:
     """Another model put into the client's own bytes."""
     made = [parse_body(body) for body in bodies.bodies("agent", "messages", stream=False)]
@@ -239,6 +248,9 @@ PATHS: Final[Mapping[str, Setup]] = {
     "parse, 60 KB": lambda _closing: _parse("agent"),
     "decode, 2 KB": lambda _closing: _decode("chat"),
     "decode, 60 KB": lambda _closing: _decode("agent"),
+    "read again, 2 KB": lambda _closing: _read("chat"),
+    "read again, 60 KB": lambda _closing: _read("agent"),
+    "read again, 200 KB": lambda _closing: _read("session"),
     "splice, 60 KB": splice,
     "route, 2 KB": lambda _closing: _route("chat"),
     "route, 60 KB": lambda _closing: _route("agent"),

@@ -4,7 +4,7 @@ A client sends its tools and its system prompt with every request, and of a
 conversation all but the newest messages.  So the values of those fields are kept
 for a while, by their exact bytes, with what codecs made of them: the same bytes
 give the very same objects.  Reading 60 KB of which only the last message is new
-takes a sixth of the time (`benchmarks/hot_paths`).
+takes a quarter of the time (`benchmarks/hot_paths`).
 
 What comes of a body is the same with and without a store, errors included
 (`tests/wire/test_piece_store.py`): whatever is not plainly in order is read by

@@ -298,7 +298,7 @@ def decision_json(decision: Decision) -> dict[str, Json]:
     plain: dict[str, Json] = {
         "version": VERSION,
         "targets": [str(target) for target in decision.targets],
-        "tiers": [None if tier is None else tier.name for tier in decision.tiers],
+        "tiers": [None if tier is None else _TIERS[tier] for tier in decision.tiers],
         "propensity": decision.propensity,
         "expected_microusd": decision.expected_microusd,
         "price_version": decision.price_version,
@@ -399,4 +399,5 @@ _READING: Final = _written(Reading)
 _CONSTRAINTS: Final = _written(Constraints)
 _TURN: Final = _written(TurnShape)
 _CONTEXT: Final = _written(RequestContext, "session")
+_TIERS: Final[Mapping[Tier, str]] = MappingProxyType({tier: tier.name for tier in Tier})  # `name` is slow
 _USUAL_TURN: Final[object] = fields(Snapshot).turn.default

@@ -84,9 +84,10 @@ def test_scrapers_that_ask_for_openmetrics_get_it(house: House) -> None:
     assert {family.name for family in parse_openmetrics(answer.text)} >= {"lynkr_live_requests"}
 
 
-@pytest.mark.parametrize("shown", [None, "wrong", "api-key-of-clients"])
+@pytest.mark.parametrize("shown", [None, "wrong", "api-key-of-clients", "admin-key-of-the-owner"])
 def test_nothing_but_the_metrics_key_opens_it(serve: Callable[..., House], shown: str | None) -> None:
-    house = serve(**{"server.metrics_key": KEY, "server.api_key": "api-key-of-clients"})
+    keys = {"server.api_key": "api-key-of-clients", "server.admin_key": "admin-key-of-the-owner"}
+    house = serve(**{"server.metrics_key": KEY}, **keys)
     headers = {} if shown is None else {"authorization": f"Bearer {shown}"}
     answer = house.client.get("/metrics", headers=headers)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

@@ -32,9 +32,11 @@ MOST_BYTES: Final = 16 * 2**20
 """About how much memory a store takes at most."""
 
 _BRACKET: Final = ord("[")
+_PLAIN: Final = frozenset(b"-0123456789tfn")  # what numbers, true, false and null begin with
 _WHOLE: Final = frozenset({"tools", "system"})
 _EACH: Final = frozenset({"messages", "input"})
 _SMALL_VALUE: Final = 256
+_NOTHING: Final = (b"", None)
 _LEVELS_ABOVE: Final = 2  # the body and its list of messages
 # A piece's bytes, its values and what was made of them; measured on tools and on messages.
 _BYTES_EACH: Final = 1_000
@@ -56,6 +58,7 @@ class PieceStore:
     _young: dict[bytes, Piece] = field(factory=dict[bytes, Piece])
     _old: dict[bytes, Piece] = field(factory=dict[bytes, Piece])
     _size: int = 0
+    _latest: dict[str, tuple[bytes, Piece | None]] = field(factory=dict[str, tuple[bytes, Piece | None]])
     _quick: QuickJson | None = field(factory=quick_reader)
 
     def read(self, data: bytes) -> JsonBody:
@@ -85,7 +88,13 @@ class PieceStore:
                     value[name] = [piece.value for piece in each]
                     pieces[name] = each
                 elif name in _WHOLE and end - start > _SMALL_VALUE:
-                    piece = self._piece(quick, bytes(raw), 1)
+                    text, piece = self._latest.get(name, _NOTHING)
+                    # Nearly always the latest, which is told without a copy, and without a hash.
+                    if piece is None or len(text) != end - start or not data.startswith(text, start):
+                        text = bytes(raw)
+                        piece = self._piece(quick, text, 1)
+                        if text in self._young:
+                            self._latest[name] = text, piece
                     value[name] = piece.value
                     pieces[name] = (piece,)
                 else:
@@ -118,6 +127,8 @@ class PieceStore:
             ValueError, RecursionError: it is not plainly in order.
         """
         value = quick.read(text)
-        if SURROGATE_ESCAPE.search(text) or is_deeper(text, value, self.max_depth - above):
+        if text[0] not in _PLAIN and (
+            SURROGATE_ESCAPE.search(text) or is_deeper(text, value, self.max_depth - above)
+        ):
             raise ValueError("to be read with more care")
         return value

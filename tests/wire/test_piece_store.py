@@ -220,6 +220,21 @@ def test_what_it_keeps_is_bounded() -> None:
     assert not any(b"yyy" in text for text in (*known._young, *known._old))
 
 
+def test_of_tools_and_prompts_that_take_turns_each_is_known() -> None:
+    known, codec = store(), CODECS[MESSAGES]
+    assert isinstance(codec, ReadingCodec)
+    one = conversation(MESSAGES, 1)
+    other = one | {"system": "t" * 300, "tools": [{**TOOLS[MESSAGES][0], "description": "e" * 400}]}
+    first, second, third, fourth = (
+        codec.decode_body(known.read(dump(body))) for body in (one, other, one, other)
+    )
+    assert (third.tools, third.messages[0]) == (first.tools, first.messages[0])
+    assert third.tools is first.tools
+    assert fourth.tools is second.tools
+    assert first.tools != second.tools
+    assert fourth.messages[0] is second.messages[0]
+
+
 def test_without_msgspec_it_reads_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_body, "_QUICK", None)
     known = store()

@@ -180,10 +180,13 @@ def drip(delay: float, *, size: int | None = None) -> Fault:
 def error_event(after: int = 1, *, code: int = 529) -> Fault:
     """After *after* events the stream ends in the dialect's error event, as status *code* would read.
 
-    A whole answer has no events: it becomes the error answer itself.
+    A whole answer has no events: it becomes the error answer itself.  A stream of no more events than that
+    is left as it is: no provider fails after its own end.
     """
 
     def fault(answer: Answer) -> Answer:
+        if answer.is_stream and sum(isinstance(move, Send) for move in answer.moves) <= after:
+            return answer
         failed = error_answer(answer.format, code, f"simulated status {code} in mid-stream")
         if not answer.is_stream:
             return failed

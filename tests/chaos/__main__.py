@@ -1,4 +1,4 @@
-"""Chaos: mixed requests through the real server while everything below it fails, and the laws that hold.
+"""Chaos, the soak of criterion 23: mixed requests while everything below fails, and the laws that hold.
 
 ``python -m tests.chaos --seconds 120 --seed 0`` prints what happened and ends with 1 if a law was broken:
 no request hangs; a stream ends in its dialect's last event or in its error event, and cleanly only if the
@@ -151,7 +151,8 @@ def limits_broken(held: Held, seconds: float) -> list[str]:
     return broken
 
 
-def chaos(options: argparse.Namespace) -> int:
+def criterion_23_soak(options: argparse.Namespace) -> int:
+    """The whole run; 1 if a law was broken."""
     with tempfile.TemporaryDirectory(prefix="lynkr-chaos-") as name:
         folder = Path(name)
         with disk_at(folder / "disk") as disk:
@@ -252,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.seconds < 10 or options.workers < 8:
         parser.error("at least 10 seconds and 8 workers, or nothing is shown")
-    return chaos(options)
+    return criterion_23_soak(options)
 
 
 if __name__ == "__main__":

@@ -282,6 +282,16 @@ async def test_an_error_event_in_mid_stream_reaches_both_clients(anyio_backend):
     assert "mid-stream" in str(two)
 
 
+@FORMATS
+@pytest.mark.parametrize("beyond", [0, 1, 50])
+def test_no_provider_fails_after_its_own_end(format, beyond):
+    body = body_of(format, stream=True)
+    whole = answer_to(Simulator(), body, path_of(format))
+    sends = sum(isinstance(move, Send) for move in whole.moves)
+    assert error_event(sends + beyond)(whole) == whole
+    assert b"mid-stream" in bytes_of(error_event(sends - 1)(whole))
+
+
 # --- Answers as values --------------------------------------------------------------------------------
 
 

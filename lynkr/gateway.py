@@ -444,12 +444,8 @@ class Gateway:
             media_type = exchange.codec.stream_media_type
         else:
             raise AssertionError("a reply holds events or bytes")
-        headers = {
-            **reply.headers,
-            **exchange.headers(),
-            "content-type": media_type,
-            "cache-control": "no-cache",
-        }
+        kind = {"content-type": media_type, "cache-control": "no-cache"}
+        headers = {**reply.headers, **exchange.headers(), **kind}
         return WireReply(reply.status, headers, exchange, chunks=chunks)
 
     async def _whole(self, exchange: WireExchange, reply: Reply) -> WireReply:

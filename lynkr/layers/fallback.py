@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import anyio
@@ -72,28 +73,26 @@ def fallback(
         verdict=verdict,
     )
 
-    def layer(service: Service) -> Service:
-        async def send(call: Call) -> Reply:
-            budget = None if budgets is None else budget_of(budgets, call)
-            failure: LynkrError | None = None
-            if budget is not None:
-                budget.enter(monotonic())
+    return lambda service: partial(_send, service, rules)
+
+
+async def _send(service: Service, rules: "_Rules", call: Call) -> Reply:
+    budget = None if rules.budgets is None else budget_of(rules.budgets, call)
+    failure: LynkrError | None = None
+    if budget is not None:
+        budget.enter(rules.monotonic())
+    try:
+        if rules.may_begin_with(call):
+            # Nearly every call is served by its first target; it does not pay for the ladder.
             try:
-                if rules.may_begin_with(call):
-                    # Nearly every call is served by its first target; it does not pay for the ladder.
-                    try:
-                        return await service(call)
-                    except LynkrError as error:
-                        failure = error
-                return await _climb(call, service, rules, failure)
-            finally:
-                failure = None  # it holds this frame, which would hold it
-                if budget is not None:
-                    budget.leave(monotonic())
-
-        return send
-
-    return layer
+                return await service(call)
+            except LynkrError as error:
+                failure = error
+        return await _climb(call, service, rules, failure)
+    finally:
+        failure = None  # it holds this frame, which would hold it
+        if budget is not None:
+            budget.leave(rules.monotonic())
 
 
 @frozen(kw_only=True)

@@ -3,6 +3,7 @@
 import random as _random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import anyio
@@ -70,23 +71,21 @@ def retry(
         sleep=sleep,
     )
 
-    def layer(service: Service) -> Service:
-        async def send(call: Call) -> Reply:
-            began = monotonic()
-            # Nearly every call succeeds at once; it does not pay for the machinery of retries.
-            try:
-                reply = await service(call)
-            except LynkrError as error:
-                failure = error
-            else:
-                if budgets is not None:
-                    _pay_in(budgets, call, monotonic(), succeeded=True)
-                return reply
-            return await _Retries(call, rules, began).go_on(service, failure)
+    return lambda service: partial(_send, service, rules)
 
-        return send
 
-    return layer
+async def _send(service: Service, rules: "_Rules", call: Call) -> Reply:
+    began = rules.monotonic()
+    # Nearly every call succeeds at once; it does not pay for the machinery of retries.
+    try:
+        reply = await service(call)
+    except LynkrError as error:
+        failure = error
+    else:
+        if rules.budgets is not None:
+            _pay_in(rules.budgets, call, rules.monotonic(), succeeded=True)
+        return reply
+    return await _Retries(call, rules, began).go_on(service, failure)
 
 
 def _pay_in(budgets: RetryBudgets, call: Call, now: float, *, succeeded: bool = False) -> RetryBudget:

@@ -345,3 +345,10 @@ async def test_attempts_made_for_the_request_before_count_too() -> None:
     with pytest.raises(UpstreamFailed):
         await resilient(service, clock)(call)
     assert service.targets == [A]
+
+
+async def test_a_target_named_twice_is_one_target() -> None:
+    service = Scripted({A: [UpstreamFailed("no", target="one:a", status=500)], B: [Answer()]})
+    await fallback()(service)(call_to(A, A, B, A))
+    assert service.targets == [A, B]
+    assert service.calls[0].alternatives == (B,)

@@ -78,7 +78,7 @@ def template_of(event: bytes) -> Template | None:
 def lesson(event: bytes, words: str, content_of: Callable[[object], object]) -> Template | None:
     """The template of *event*, whose content is *words*; None where none can be had.
 
-    *content_of* gives a parsed chunk's content.
+    *content_of* gives a parsed chunk's content; *event* was parsed, so it is JSON with another word too.
     """
     template = template_of(event)
     if template is None or template.words(event) != words:
@@ -88,8 +88,4 @@ def lesson(event: bytes, words: str, content_of: Callable[[object], object]) -> 
         + _WORD
         + event[len(template.head) + len(words.encode()) :]
     )
-    try:
-        chunk = parse_value(other)
-    except ValueError:
-        return None
-    return template if content_of(chunk) == _WORD.decode() else None
+    return template if content_of(parse_value(other)) == _WORD.decode() else None

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lynkr.errors import ConfigError
 from lynkr.settings import Settings
-from lynkr.testing.faults import script, status
+from lynkr.testing.faults import drip, script, status
 from tests.server.running import House, eventually, message
 
 KEY = "scrape-me-0123456789"
@@ -67,10 +67,12 @@ def test_failures_show_their_status_error_and_attempts(house: House) -> None:
 
 
 def test_streams_under_way_are_counted(house: House) -> None:
+    house.simulator.play(script(then=drip(0.05)))  # else all of it may come at once
     body = message("hi", stream=True)
     with house.client.stream("POST", "/v1/messages", json=body) as answer:
         chunks = answer.iter_raw()
         next(chunks)
+        assert scrape(house)["lynkr_open_streams"] == {(): 1}
         assert b"".join(chunks)
     eventually(lambda: scrape(house)["lynkr_open_streams"] == {(): 0})
     ((*_, stream, _),) = scrape(house)["lynkr_time_to_first_token_seconds_count"]

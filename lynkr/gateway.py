@@ -88,8 +88,7 @@ class Gateway:
     *observers* and *tracer* are shown every finished request, *refusals* (to which
     whoever refuses may add) count what was refused on this side, by cause.  *meter* holds
     tenants to their limits, *bounds* clients to a size.  *digest_key* tells equal asks (`Ledger`).  The
-    gateway owns what it is given: closing it closes providers, transports,
-    recorder and store.
+    gateway owns what it is given: closing it closes providers, transports, recorder and store.
     """
 
     def __init__(
@@ -216,11 +215,10 @@ class Gateway:
         if self._recorder is not None and self._recorder is not keep.recorder:
             await self._recorder.aclose()
             self._recorder.store.close()
-        for part, kept in ((self._meter, keep.meter), (self.kept.responses, keep.responses)):
-            if part is not None and part is not kept:
-                part.close()
-        if self._planner.pins is not keep.pins:
-            self._planner.close()
+        had = self.kept
+        for one, its in ((had.meter, keep.meter), (had.responses, keep.responses), (had.pins, keep.pins)):
+            if one is not None and one is not its:
+                one.close()
 
     @property
     def kept(self) -> Kept:

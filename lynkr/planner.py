@@ -163,11 +163,6 @@ class Planner:
     def pins(self) -> PinStore | None:
         return self._pins
 
-    def close(self) -> None:
-        """Close the store of pins.  Idempotent."""
-        if self._pins is not None:
-            self._pins.close()
-
     def refuse_banned(self, target: Target, request: Request, context: RequestContext) -> None:
         """Do nothing for a target that who asks may name.
 

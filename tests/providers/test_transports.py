@@ -526,6 +526,36 @@ async def test_the_whole_exchange_is_bounded_by_the_total_timeout(transport, hea
     assert "0.15 s" in str(caught.value)
 
 
+async def test_time_that_ran_out_while_nobody_read_is_told_to_the_next_reader(transport):
+    async def handler(peer, request):
+        await peer.begin_stream()
+        await peer.chunk(b"x")
+        await peer.closed()
+
+    async with (
+        serving(handler) as server,
+        transport.send(post(server.url, timeouts=Timeouts(total=2 * SHORT))) as response,
+    ):
+        chunks = response.chunks()
+        assert await anext(chunks) == b"x"
+        await anyio.sleep_until(anyio.current_time() + 3 * SHORT)
+        began = anyio.current_time()
+        with pytest.raises(TransportTimeout) as caught:
+            await anext(chunks)
+        assert anyio.current_time() - began < SOON
+    assert caught.value.phase == "total"
+
+
+async def test_a_request_that_is_cancelled_while_it_waits_is_cancelled(transport):
+    async def handler(peer, request):
+        await peer.closed()
+
+    async with serving(handler) as server:
+        with anyio.move_on_after(SHORT) as scope:
+            await fetch(transport, post(server.url, timeouts=Timeouts(first_token=100 * SHORT)))
+    assert scope.cancelled_caught
+
+
 async def test_a_header_that_may_not_be_sent_is_refused_without_showing_it(transport):
     async def handler(peer, request):
         raise AssertionError("nothing may be sent")

@@ -37,7 +37,8 @@ from tests.chaos.load import Load, Tally
 # MB per 1,000 requests, fitted over the second half of the run.  Pools and caches settle within a minute or
 # so, which is why shorter runs judge nothing and what is allowed shrinks: 1 MB at 120 s, at last 0.1 MB.
 LEAST_SECONDS, SLOPE_SECONDS, LEAST_SLOPE = 75.0, 120.0, 0.1
-FULL = (0.4, 0.6)  # the disk is full between these parts of the run
+FULL = (0.4, 0.6)  # the disk is full between these parts of the run,
+LATEST = 0.9  # and if that was not felt, until then
 HANG_UP_SECONDS = 2.5  # between two reloads, and in runs of more than 150 s a sixtieth of them
 
 
@@ -71,10 +72,13 @@ class Watched:
             if not was_full and now > filled:
                 self.disk.fill(self.process)
                 is_full = was_full = True
-            elif is_full and now > filled + length:
-                self.health_when_full = self.process.ledger_health()
-                self.disk.free(self.process)
-                is_full = False
+            elif is_full:
+                if (health := self.process.ledger_health())["failing"]:
+                    self.health_when_full = health
+                # Until it was felt: a log (WAL) that could not be cut short has room for some seconds more.
+                if now > (filled + length if self.health_when_full else began + LATEST * self.seconds):
+                    self.disk.free(self.process)
+                    is_full = False
 
     def end(self) -> None:
         self._over.set()

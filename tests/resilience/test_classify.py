@@ -74,7 +74,8 @@ def test_client_errors_never_move_a_breaker_and_are_never_sent_again(status: int
     assert not verdict.retry_same
 
 
-@given(st.sampled_from([408, 409]) | st.integers(500, 599))
+# 508 is lynkr's own, of a gateway that is its own upstream: trying again would go round again.
+@given(st.sampled_from([408, 409]) | st.integers(500, 599).filter(lambda status: status != 508))
 def test_overload_and_server_errors_count_against_the_target_and_may_be_sent_again(status: int) -> None:
     verdict = verdict_of(by_status(status))
     assert verdict.outcome is Outcome.FAILURE
@@ -150,7 +151,7 @@ def test_a_wrong_key_of_the_gemini_api_is_no_fault_of_the_caller() -> None:
 words = st.sampled_from([(f, w) for f, table in FAMILY_VERDICTS.items() for w in table])
 
 
-@given(words, st.integers(400, 599))
+@given(words, st.integers(400, 599).filter(lambda status: status != 508))
 def test_no_word_turns_a_server_error_into_the_callers_fault_or_a_refusal_into_one_to_send_again(
     named: tuple[WireFormat, str], status: int
 ) -> None:

@@ -177,8 +177,13 @@ async def test_what_it_says_can_be_decided_by_the_test(anyio_backend):
 
     async with SimulatorServer(Simulator(compose=compose)) as server:
         body = {**body_of(WireFormat.OPENAI_CHAT), "messages": [{"role": "user", "content": "hi"}]}
-        completion = await in_thread(lambda: openai_client(server).chat.completions.create(**body))
-        message = await in_thread(lambda: anthropic_client(server).messages.create(**body, max_tokens=9))
+
+        def ask():
+            # Closed, or their sockets would be found open in whichever test runs when they are collected.
+            with openai_client(server) as one, anthropic_client(server) as two:
+                return one.chat.completions.create(**body), two.messages.create(**body, max_tokens=9)
+
+        completion, message = await in_thread(ask)
     (choice,) = completion.choices
     assert choice.message.content == "asked 0 times"
     assert choice.message.tool_calls[0].function.arguments == '{"city": "né"}'

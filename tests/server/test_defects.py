@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from lynkr.model import Event, Request
-from lynkr.routing import Decision, PipelineRouter, Snapshot
+from lynkr.model import Event
+from lynkr.routing import Decision, Features, PipelineRouter, Snapshot
 from lynkr.telemetry.record import Ending
 from lynkr.testing.anthropic_grammar import validate_anthropic_stream
 from lynkr.testing.faults import Answer, Send, script, status
@@ -33,7 +33,7 @@ def test_a_defect_while_deciding(
     shared: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str, stream: bool
 ) -> None:
     before = len(shared.records())
-    monkeypatch.setattr(PipelineRouter, "route", raise_defect)
+    monkeypatch.setattr(PipelineRouter, "decide", raise_defect)
     answer = shared.client.post(path, json=message("hi", stream=stream))
     assert answer.status_code == 500
     assert answer.json()["error"]["message"]
@@ -87,7 +87,7 @@ def test_a_defect_in_mid_stream_is_the_dialects_error_event_and_a_failure(
 
 def test_a_defect_while_counting_writes_no_record(shared: House, monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(shared.records())
-    monkeypatch.setattr(PipelineRouter, "route", raise_defect)
+    monkeypatch.setattr(PipelineRouter, "decide", raise_defect)
     answer = shared.client.post("/v1/messages/count_tokens", json=message("hi"))
     assert answer.status_code == 500
     assert answer.json()["type"] == "error"
@@ -139,14 +139,14 @@ def test_a_providers_own_words_arrive_as_they_were_written(shared: House) -> Non
 
 
 def test_the_router_is_asked_once_a_request(shared: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Request] = []
-    route = PipelineRouter.route
+    asked: list[Features] = []
+    decide = PipelineRouter.decide
 
-    def counted(self: PipelineRouter, request: Request, snapshot: Snapshot) -> Decision:
-        asked.append(request)
-        return route(self, request, snapshot)
+    def counted(self: PipelineRouter, features: Features, snapshot: Snapshot) -> Decision:
+        asked.append(features)
+        return decide(self, features, snapshot)
 
-    monkeypatch.setattr(PipelineRouter, "route", counted)
+    monkeypatch.setattr(PipelineRouter, "decide", counted)
     for stream in (False, True):
         shared.client.post(CHAT, json=message("hi", stream=stream))
     assert len(asked) == 2

@@ -37,7 +37,7 @@ from tests.chaos.load import Load, Tally
 # MB per 1,000 requests, fitted over the second half of the run.  Pools and caches settle within a minute or
 # so, which is why shorter runs judge nothing and what is allowed shrinks: 1 MB at 120 s, at last 0.1 MB.
 LEAST_SECONDS, SLOPE_SECONDS, LEAST_SLOPE = 75.0, 120.0, 0.1
-FULL = (0.4, 0.6)  # the disk is full between these parts of the run,
+FULL = (0.2, 0.4)  # the disk is full between these parts of the run, before memory is judged,
 LATEST = 0.9  # and if that was not felt, until then
 HANG_UP_SECONDS = 2.5  # between two reloads, and in runs of more than 150 s a sixtieth of them
 

@@ -318,7 +318,7 @@ class TelemetrySettings:
     record_text: bool = False
     log_requests: bool = False
     queue_size: int = field(default=10_000, validator=_positive)
-    batch_size: int = field(default=500, validator=_positive)
+    batch_size: int = field(default=200, validator=_positive)
     retention_days: float | None = field(default=90.0, validator=_positive)
     retention_rows: int | None = field(default=None, validator=_positive)
 

@@ -88,7 +88,7 @@ class Recorder:
         *,
         capacity: int = 10_000,
         flush_interval: float = 0.5,
-        batch: int = 100,
+        batch: int = 200,
         backoff: Sequence[float] = DEFAULT_BACKOFF,
         patience: float | None = None,
         keep: float | None = None,

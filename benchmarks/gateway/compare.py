@@ -86,13 +86,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--installed", type=Path, required=True)
     parser.add_argument("--report", type=Path)
+    parser.add_argument("--seconds", type=float, default=5, help="of each load")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one round of two seconds each")
     parser.add_argument("--only", nargs="*", help="these gateways, beside the bare relay and lynkr")
     arguments = parser.parse_args()
     found = starters(arguments.installed)
     if arguments.only is not None:
         found = {name: start for name, start in found.items() if name not in PEERS or name in arguments.only}
-    measured = measure(found, seconds=2 if arguments.quick else 5, rounds=1 if arguments.quick else 3)
+    seconds, rounds = (2, 1) if arguments.quick else (arguments.seconds, arguments.rounds)
+    measured = measure(found, seconds=seconds, rounds=rounds)
     for name, python, modules in (
         ("bare relay", sys.executable, "uvicorn, aiohttp"),
         ("lynkr", sys.executable, "lynkr, lynkr.gateway, lynkr_server.app"),

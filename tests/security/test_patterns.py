@@ -37,7 +37,6 @@ ANCHORED = {
     "lynkr.wire.anthropic.codec._DELTAS": "begins at the start or after a blank line, which it cannot hold",
     "lynkr.wire.freeform._WHOLE_HEAD": "matched at the start",
     "lynkr.wire.gemini.errors._SECONDS": "matched whole",
-    "lynkr.wire.openai_chat.codec._CHUNK": "begins at the start or after a blank line, which it cannot hold",
     "lynkr.wire.quick_json._END": "matched where the value before it ended",
     "lynkr.wire.quick_json._NAME": "matched where the value before it ended",
 }

@@ -57,7 +57,8 @@ class Measured:
     def add(self, case: Case, load: Load) -> None:
         known = self.loads.get(case.name)
         failed = load.failed + (0 if known is None else known.failed)
-        best = load if known is None or (load.cpu, load.p50) < (known.cpu, known.p50) else known
+        is_better = known is None or not known.requests or (load.cpu, load.p50) < (known.cpu, known.p50)
+        best = load if is_better else known
         self.loads[case.name] = Load(
             best.requests, failed, best.per_second, best.p50, best.p99, best.cpu, load.rss_mb
         )

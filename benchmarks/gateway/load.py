@@ -1,5 +1,6 @@
 """Load from wrk, and what it cost the process under load."""
 
+import math
 import os
 import re
 import subprocess
@@ -16,7 +17,10 @@ _TICK = 1000.0 / os.sysconf("SC_CLK_TCK")
 
 @frozen
 class Load:
-    """*p50* and *p99* are in milliseconds, *cpu* in milliseconds of the process per request."""
+    """*p50* and *p99* are in milliseconds, *cpu* in milliseconds of the process per request.
+
+    Where no request was answered all three are NaN: that is not zero.
+    """
 
     requests: int
     failed: int
@@ -121,9 +125,9 @@ def _read(text: str, used: float, memory: float) -> Load:
         requests=requests,
         failed=failed,
         per_second=float(_found(r"Requests/sec:\s+([\d.]+)", text)),
-        p50=_ms(_found(r"\n\s+50%\s+(\S+)", text)),
-        p99=_ms(_found(r"\n\s+99%\s+(\S+)", text)),
-        cpu=used / max(requests, 1),
+        p50=_ms(_found(r"\n\s+50%\s+(\S+)", text)) if requests else math.nan,
+        p99=_ms(_found(r"\n\s+99%\s+(\S+)", text)) if requests else math.nan,
+        cpu=used / requests if requests else math.nan,
         rss_mb=memory,
     )
 

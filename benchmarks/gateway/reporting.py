@@ -118,8 +118,10 @@ def bars(measured: dict[str, Measured]) -> str:
             ("Portkey's requests a second, times ours", theirs.per_second / ours[chat].per_second, 0.5)
         )
     if "litellm" in measured:
-        share = ours[chat].cpu / measured["litellm"].loads[chat].cpu
-        rows.append(("CPU, 2 KB chat, times LiteLLM", share, 1 / 15))
+        # It has stopped answering under the first in some runs.
+        case = next(name for name in (chat, slow) if measured["litellm"].loads[name].requests)
+        share = ours[case].cpu / measured["litellm"].loads[case].cpu
+        rows.append((f"CPU, {case}, times LiteLLM", share, 1 / 15))
     shown = [
         [name, f"{here:.2f}", f"{bar:.2f}", "met" if here <= bar else "**missed**"]
         for name, here, bar in rows

@@ -43,6 +43,7 @@ from lynkr.resilience.breaker import (
 )
 from lynkr.resilience.outcome import Outcome
 from lynkr.resilience.protocols import BreakerState, BreakerStatus, Permit
+from lynkr.sqlite_file import open_shared, transaction
 
 _Result = TypeVar("_Result")
 _SHUT: Final = frozenset({BreakerState.OPEN, BreakerState.FORCED_OPEN})
@@ -243,16 +244,10 @@ class SqliteBreakers:
         if after is before:  # most calls: a closed circuit lets everybody through and changes nothing
             self._unwritten.pop(key, None)
             return result
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             before = self._read(connection, key, now)  # another process may have moved it meanwhile
             after, result = step(before)
             self._write(connection, key, after, now, is_new=before is NEW_BREAKER)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
         self._remember(key, after, now)
         self._unwritten.pop(key, None)
         return result
@@ -272,18 +267,7 @@ class SqliteBreakers:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(
-                self._path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-            )
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = OFF")
-                connection.execute(_SCHEMA)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = open_shared(self._path, _SCHEMA, busy_timeout=self._busy_timeout)
         return self._connection
 
     def _disconnect(self) -> None:

@@ -33,6 +33,7 @@ from lynkr.limits import (
     Spent,
     TenantRules,
 )
+from lynkr.sqlite_file import open_shared, transaction
 
 _Result = TypeVar("_Result")
 _NOTHING: Final = Spent()
@@ -85,16 +86,10 @@ class LimitsFile:
         with self._lock:
             try:
                 connection = self._connect()
-                connection.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(connection):
                     for step in self.unsettled:
                         step(connection)
                     result = act(connection)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
             except (sqlite3.Error, OSError, ValueError) as error:
                 raise self._unavailable(error) from error
             self.unsettled.clear()
@@ -117,18 +112,7 @@ class LimitsFile:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(
-                self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-            )
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = OFF")
-                connection.execute(_SCHEMA)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = open_shared(self.path, _SCHEMA, busy_timeout=self._busy_timeout)
         return self._connection
 
 

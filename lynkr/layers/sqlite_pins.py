@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 
 from lynkr.routing.decision import Pin, Target
 from lynkr.routing.pins import MOST_SESSIONS, TTL_SECONDS, MemoryPins
+from lynkr.sqlite_file import open_shared
 
 _Result = TypeVar("_Result")
 _SCHEMA: Final = """
@@ -116,22 +117,9 @@ class SqlitePins:
         return abs(now - self._paused_at) < self._pause
 
     def _connect(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            return self._connection
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(
-            self._path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-        )
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute(_SCHEMA)
-            connection.execute(_INDEX)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        return connection
+        if self._connection is None:
+            self._connection = open_shared(self._path, _SCHEMA, _INDEX, busy_timeout=self._busy_timeout)
+        return self._connection
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

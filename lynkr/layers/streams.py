@@ -74,8 +74,8 @@ class _Once:
     __slots__ = ("endings", "tally")
 
     def __init__(self, tally: Tally, endings: list[Ending]) -> None:
-        self.tally = tally
-        self.endings = endings
+        self.tally: Tally = tally
+        self.endings: list[Ending] = endings
 
     def __call__(self, error: BaseException | None, whole: bool) -> None:
         if self.endings:
@@ -92,7 +92,7 @@ class WatchedStream(Generic[_Item]):
     def __init__(self, stream: _Stream[_Item], once: _Once, limit: Limit | None = None) -> None:
         self._stream = stream
         self._limit = limit
-        self.once = once
+        self.once: _Once = once
 
     def __aiter__(self) -> Self:
         return self

@@ -99,8 +99,8 @@ class _Pool:
 
     def __init__(self, reach: Reach, session: aiohttp.ClientSession) -> None:
         self._reach = reach
-        self.session = session
-        self.loop = asyncio.get_running_loop()
+        self.session: aiohttp.ClientSession = session
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.open: set[_Exchange] = set()
         self._urls: dict[str, URL] = {}
         self._limits: dict[tuple[float, float], aiohttp.ClientTimeout] = {}

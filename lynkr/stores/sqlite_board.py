@@ -17,6 +17,8 @@ from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
+from lynkr.sqlite_file import open_shared, transaction
+
 _Result = TypeVar("_Result")
 MOST_PAST: Final = 16
 """Rows of counts whose makers are gone, before they are summed up in one."""
@@ -158,14 +160,8 @@ class SqliteBoard:
         with self._lock:
             try:
                 connection = self._connect()
-                connection.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(connection):
                     result = act(connection)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
             except (sqlite3.Error, OSError, ValueError) as error:
                 self.faults += 1
                 self.last_fault = f"{type(error).__name__}: {error}"
@@ -175,19 +171,7 @@ class SqliteBoard:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(
-                self._path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-            )
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = OFF")
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = open_shared(self._path, *_SCHEMA, busy_timeout=self._busy_timeout)
         return self._connection
 
     def _disconnect(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
+from lynkr.sqlite_file import open_shared, transaction
 from lynkr.stores.responses import StoredResponse
 from lynkr.stores.saved import restored, saved
 
@@ -136,14 +137,8 @@ class SqliteResponses:
         with self._lock:
             try:
                 connection = self._connect()
-                connection.execute("BEGIN IMMEDIATE")
-                try:
+                with transaction(connection):
                     result = act(connection)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
             except (sqlite3.Error, OSError, ValueError, TypeError, KeyError, IndexError) as error:
                 self.faults += 1
                 self.last_fault = f"{type(error).__name__}: {error}"
@@ -153,19 +148,7 @@ class SqliteResponses:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(
-                self._path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-            )
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = OFF")
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = open_shared(self._path, *_SCHEMA, busy_timeout=self._busy_timeout)
         return self._connection
 
     def _disconnect(self) -> None:

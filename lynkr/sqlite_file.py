@@ -2,9 +2,13 @@
 
 import os
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
 
 
 def open_shared(path: str | Path, *statements: str, busy_timeout: float) -> sqlite3.Connection:
@@ -41,3 +45,54 @@ def transaction(connection: sqlite3.Connection) -> Generator[None, None, None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+class SharedFile:
+    """The file at *path* with what *statements* make in it, for state that can be done without.
+
+    Opened on first use.  Where it cannot be used, nothing is raised: that is counted in *faults*, and
+    *last_fault* says why.  *damaged* are the errors that what stands in it may cause when it is read.
+    Safe to call from several threads.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *statements: str,
+        busy_timeout: float,
+        damaged: tuple[type[Exception], ...] = (ValueError,),
+    ) -> None:
+        self.path: Path = Path(path)
+        self.faults: int = 0
+        self.last_fault: str | None = None
+        self._statements = statements
+        self._busy_timeout = busy_timeout
+        self._expected: tuple[type[Exception], ...] = (sqlite3.Error, OSError, *damaged)
+        self._connection: sqlite3.Connection | None = None
+        self._lock = Lock()
+
+    def attempt(self, act: Callable[[sqlite3.Connection], _Result]) -> _Result | None:
+        """*act* in a transaction; None if the file cannot be used."""
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = open_shared(
+                        self.path, *self._statements, busy_timeout=self._busy_timeout
+                    )
+                with transaction(self._connection):
+                    return act(self._connection)
+            except self._expected as error:
+                self.faults += 1
+                self.last_fault = f"{type(error).__name__}: {error}"
+                self._disconnect()
+                return None
+
+    def close(self) -> None:
+        """Close the file; a later call opens it again.  Idempotent."""
+        with self._lock:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

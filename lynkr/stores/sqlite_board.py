@@ -11,15 +11,12 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from attrs import frozen
 
-from lynkr.sqlite_file import open_shared, transaction
+from lynkr.sqlite_file import SharedFile
 
-_Result = TypeVar("_Result")
 MOST_PAST: Final = 16
 """Rows of counts whose makers are gone, before they are summed up in one."""
 _SCHEMA: Final = (
@@ -61,14 +58,18 @@ class SqliteBoard:
         sum_up: Callable[[Sequence[Any]], Any],
         busy_timeout: float = 0.5,
     ) -> None:
-        self.faults: int = 0
-        self.last_fault: str | None = None
-        self._path = Path(path)
+        self._file = SharedFile(path, *_SCHEMA, busy_timeout=busy_timeout)
         self._sum_up = sum_up
-        self._busy_timeout = busy_timeout
         self._row: int | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._lock = Lock()
+
+    @property
+    def faults(self) -> int:
+        """How often the file could not be used."""
+        return self._file.faults
+
+    @property
+    def last_fault(self) -> str | None:
+        return self._file.last_fault
 
     # ------------------------------------------------------------------ posts
 
@@ -84,7 +85,7 @@ class SqliteBoard:
             update = "UPDATE posts SET state = ?, counts = ? WHERE id = ?"
             connection.execute(update, (json.dumps(state), json.dumps(counts), self._row))
 
-        self._try(put)
+        self._file.attempt(put)
 
     def others(self) -> tuple[Post, ...]:
         """Every post but this process' last."""
@@ -96,7 +97,7 @@ class SqliteBoard:
                 for pid, current, state, counts in connection.execute(select, (self._row,))
             )
 
-        return self._try(read) or ()
+        return self._file.attempt(read) or ()
 
     def states(self) -> tuple[Any, ...]:
         """How the others fare that go on."""
@@ -106,7 +107,7 @@ class SqliteBoard:
             found = connection.execute(select, (self._row,)).fetchall()
             return tuple(json.loads(state) for pid, state in found if _lives(pid))
 
-        return self._try(read) or ()
+        return self._file.attempt(read) or ()
 
     def _fold(self, connection: sqlite3.Connection) -> None:
         """Sum up the counts of who is gone, if they are many."""
@@ -133,51 +134,24 @@ class SqliteBoard:
             delete = f"DELETE FROM logins WHERE realm = ? AND token IN ({surplus})"  # noqa: S608  # reason: a constant
             connection.execute(delete, (realm, realm, most))
 
-        self._try(add)
+        self._file.attempt(add)
 
     def is_logged_in(self, realm: bytes, token: bytes, now: float) -> bool:
         def find(connection: sqlite3.Connection) -> bool:
             select = "SELECT 1 FROM logins WHERE realm = ? AND token = ? AND ends > ?"
             return connection.execute(select, (realm, token, now)).fetchone() is not None
 
-        return self._try(find) or False
+        return self._file.attempt(find) or False
 
     def log_out(self, realm: bytes, token: bytes) -> None:
         def delete(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM logins WHERE realm = ? AND token = ?", (realm, token))
 
-        self._try(delete)
+        self._file.attempt(delete)
 
     def close(self) -> None:
         """Close the file; a later call opens it again.  Idempotent."""
-        with self._lock:
-            self._disconnect()
-
-    # ------------------------------------------------------------------ inside
-
-    def _try(self, act: Callable[[sqlite3.Connection], _Result]) -> _Result | None:
-        """*act* in a transaction; None if the file cannot be used."""
-        with self._lock:
-            try:
-                connection = self._connect()
-                with transaction(connection):
-                    result = act(connection)
-            except (sqlite3.Error, OSError, ValueError) as error:
-                self.faults += 1
-                self.last_fault = f"{type(error).__name__}: {error}"
-                self._disconnect()
-                return None
-            return result
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = open_shared(self._path, *_SCHEMA, busy_timeout=self._busy_timeout)
-        return self._connection
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._file.close()
 
 
 def _lives(pid: int | None) -> bool:

@@ -9,16 +9,12 @@ whole history again.  That is counted (`faults`, `last_fault`).
 
 import os
 import sqlite3
-from collections.abc import Callable
-from pathlib import Path
-from threading import Lock
-from typing import Final, TypeVar
+from typing import Final
 
-from lynkr.sqlite_file import open_shared, transaction
+from lynkr.sqlite_file import SharedFile
 from lynkr.stores.responses import StoredResponse
 from lynkr.stores.saved import restored, saved
 
-_Result = TypeVar("_Result")
 # The order of `used` is the order of the last uses; the one row of `held` sums up the others.
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS responses (
@@ -54,15 +50,21 @@ class SqliteResponses:
         ttl: float = 24 * 3600.0,
         busy_timeout: float = 1.0,
     ) -> None:
-        self.faults: int = 0
-        self.last_fault: str | None = None
-        self._path = Path(path)
+        # What does not read as an answer is no answer.
+        damaged = (ValueError, TypeError, KeyError, IndexError)
+        self._file = SharedFile(path, *_SCHEMA, busy_timeout=busy_timeout, damaged=damaged)
         self._most = most
         self._max_bytes = max_bytes
         self._ttl = ttl
-        self._busy_timeout = busy_timeout
-        self._connection: sqlite3.Connection | None = None
-        self._lock = Lock()
+
+    @property
+    def faults(self) -> int:
+        """How often the file could not be used."""
+        return self._file.faults
+
+    @property
+    def last_fault(self) -> str | None:
+        return self._file.last_fault
 
     def __len__(self) -> int:
         return self._held()[0]
@@ -77,7 +79,7 @@ class SqliteResponses:
             count, size = connection.execute(_HELD).fetchone()
             return count, size
 
-        return self._try(held) or (0, 0)
+        return self._file.attempt(held) or (0, 0)
 
     def get(self, tenant: str, response_id: str, now: float, /) -> StoredResponse | None:
         def find(connection: sqlite3.Connection) -> StoredResponse | None:
@@ -92,12 +94,12 @@ class SqliteResponses:
             connection.execute("UPDATE responses SET used = ? WHERE rowid = ?", (tick, row[0]))
             return restored(row[1])
 
-        return self._try(find) if self._path.exists() else None
+        return self._file.attempt(find) if self._file.path.exists() else None
 
     def put(self, tenant: str, response_id: str, stored: StoredResponse, now: float, /) -> None:
         size = stored.size
         is_kept = size <= self._max_bytes and self._most > 0
-        if not is_kept and not self._path.exists():
+        if not is_kept and not self._file.path.exists():
             return
         body = saved(stored) if is_kept else ""
 
@@ -114,12 +116,11 @@ class SqliteResponses:
             connection.execute(_HOLD, (1, size))
             self._make_room(connection)
 
-        self._try(keep)
+        self._file.attempt(keep)
 
     def close(self) -> None:
         """Close the file; a later call opens it again.  Idempotent."""
-        with self._lock:
-            self._disconnect()
+        self._file.close()
 
     # ------------------------------------------------------------------ inside
 
@@ -131,30 +132,6 @@ class SqliteResponses:
                 return
             oldest = connection.execute("SELECT rowid, size FROM responses ORDER BY used LIMIT 1").fetchone()
             _drop(connection, *oldest)
-
-    def _try(self, act: Callable[[sqlite3.Connection], _Result]) -> _Result | None:
-        """*act* in a transaction; None if the file cannot be used."""
-        with self._lock:
-            try:
-                connection = self._connect()
-                with transaction(connection):
-                    result = act(connection)
-            except (sqlite3.Error, OSError, ValueError, TypeError, KeyError, IndexError) as error:
-                self.faults += 1
-                self.last_fault = f"{type(error).__name__}: {error}"
-                self._disconnect()
-                return None
-            return result
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = open_shared(self._path, *_SCHEMA, busy_timeout=self._busy_timeout)
-        return self._connection
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
 
 def _drop(connection: sqlite3.Connection, rowid: int, size: int) -> None:

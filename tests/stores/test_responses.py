@@ -1,5 +1,6 @@
 """The store of answers: bounded in number, bytes and time, one tenant apart from another."""
 
+import sqlite3
 from collections import OrderedDict
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -160,6 +161,7 @@ def test_without_its_file_nothing_is_kept_or_found_and_that_is_counted(tmp_path)
         assert (store.faults, "not a database" in store.last_fault) == (2, True)
     with closing(SqliteResponses(tmp_path / "other")) as store:
         store.put("t", "a", conversation(5), 0.0)
-        store._connection.execute("UPDATE responses SET body = '{}'")
+        with closing(sqlite3.connect(tmp_path / "other", isolation_level=None)) as other:
+            other.execute("UPDATE responses SET body = '{}'")
         assert store.get("t", "a", 1.0) is None
         assert store.faults == 1

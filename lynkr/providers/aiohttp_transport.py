@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Iterable, Mapping
+from math import inf
 from types import TracebackType
 from typing import Final, Self
 
@@ -249,10 +250,18 @@ class _Alarm:
 
     def has_cancelled(self) -> bool:
         """Whether a cancellation that was met is this alarm's and nobody else's too."""
-        return self._rang and self._task.uncancel() <= self._cancelling
+        return self._take_back() <= self._cancelling
 
     def stop(self) -> None:
         self._handle.cancel()
+        self._take_back()  # it may have been met by an error of another kind
+
+    def _take_back(self) -> float:
+        """How many still want the task cancelled, if this alarm was one of them; else infinitely many."""
+        if not self._rang:
+            return inf
+        self._rang = False
+        return self._task.uncancel()
 
 
 def _bound_of_head(timeouts: Timeouts) -> tuple[str, float, float]:

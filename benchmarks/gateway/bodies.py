@@ -1,7 +1,9 @@
 """Realistic bodies: a 2 KB chat, a 60 KB agent request with 20 tools, a 200 KB session of 200 messages.
 
-No two of a load's `bodies` are alike, as no two real requests are: another first ask is another
-session, and tools and system prompt are the same in each, as they are with any one client.
+No two requests of a load are alike, as no two real ones are: `VARIETY` sessions, which differ from
+their first ask on, and in the last message of each a `COUNTER` that the load generator replaces by
+another number each time.  So the newest message is new to whoever is asked; tools, system prompt and
+what came earlier in a session were sent before, as they are by any one client.
 """
 
 import json
@@ -10,7 +12,8 @@ from typing import Any, Final
 SIZES: Final = ("chat", "agent", "session")
 MODEL: Final = "auto"
 VARIETY: Final = 32
-"""How many different bodies one load is made of."""
+"""How many sessions one load is made of."""
+COUNTER: Final = "@@@@@@@@"
 
 _ASK = (
     "Please refactor the billing module so that invoices are computed lazily. Three services share the "
@@ -62,7 +65,10 @@ def bodies(size: str, dialect: str, *, stream: bool, count: int = VARIETY) -> li
 
 def body(size: str, dialect: str, *, stream: bool, at: int = 0) -> bytes:
     """The request number *at* of a load."""
-    ask = {"role": "user", "content": f"Ticket {at + 1:04}. " + (_ASK * 8)[:1_788]}
+    ask = {
+        "role": "user",
+        "content": f"Ticket {at + 1:04}. {COUNTER if size == 'chat' else ''} " + (_ASK * 8)[:1_788],
+    }
     value: dict[str, Any] = {"model": MODEL, "max_tokens": 1024, "messages": [ask]}
     if dialect == "chat":
         value["messages"].insert(0, {"role": "system", "content": "You are a helpful assistant."})
@@ -74,7 +80,8 @@ def body(size: str, dialect: str, *, stream: bool, at: int = 0) -> bytes:
         left = target - len(json.dumps(value)) - turns * 500
         result = (_OUTPUT * (left // turns // len(_OUTPUT) + 1))[: max(left // turns, 80)]
         for turn in range(turns):
-            value["messages"] += _turn(dialect, turn, result)
+            last = f"{COUNTER}\n" if turn == turns - 1 else ""
+            value["messages"] += _turn(dialect, turn, f"session {at}\n{last}{result}")
     if stream:
         value["stream"] = True
         if dialect == "chat":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from attrs import frozen
+from bodies import COUNTER
 
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 _TICK = 1000.0 / os.sysconf("SC_CLK_TCK")
@@ -68,21 +69,24 @@ def _ms(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-# Requests are put together before the load begins: wrk only takes the next one.
+# Requests are put together before the load begins, but for the number that makes each another one.
 _SCRIPT: Final = """\
 wrk.method = "POST"
-local requests = {}
-local at = 0
+local heads, tails = {}, {}
+local at, sent = 0, 0
 init = function(args)
   for n = 1, %d do
     local file = io.open("%s/" .. n, "rb")
-    requests[n] = wrk.format(nil, nil, nil, file:read("*a"))
+    local whole = wrk.format(nil, nil, nil, file:read("*a"))
     file:close()
+    local first, last = whole:find("%s", 1, true)
+    heads[n], tails[n] = whole:sub(1, first - 1), whole:sub(last + 1)
   end
 end
 request = function()
-  at = at %% #requests + 1
-  return requests[at]
+  at = at %% #heads + 1
+  sent = sent + 1
+  return heads[at] .. string.format("%%0%dd", sent) .. tails[at]
 end
 """
 
@@ -92,7 +96,7 @@ def _script(folder: Path, bodies: Sequence[bytes], headers: dict[str, str]) -> P
         (folder / str(at)).write_bytes(body)
     lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]
     script = folder / "post.lua"
-    script.write_text("\n".join([_SCRIPT % (len(bodies), folder), *lines]))
+    script.write_text("\n".join([_SCRIPT % (len(bodies), folder, COUNTER, len(COUNTER)), *lines]))
     return script
 
 
@@ -100,7 +104,10 @@ def run(
     url: str, bodies: Sequence[bytes], headers: dict[str, str], *, pid: int, connections: int, seconds: float,
     cpu: int | None = None,
 ) -> Load:  # fmt: skip
-    """Post *bodies* in turn to *url* for *seconds* over *connections*; *pid*'s cost is counted."""
+    """Post *bodies* in turn to *url* for *seconds* over *connections*; *pid*'s cost is counted.
+
+    Each body holds one `COUNTER`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         script = _script(Path(folder), bodies, {"content-type": "application/json", **headers})
         command = [
